@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* config: what the administrator says: gpuptd.conf with its drop-ins, and one `.gpu` file per card. The parser has
+ * systemd's semantics: the main file is the first found of /etc, /run, /usr/local/lib, /usr/lib (each + /gpuptd/);
+ * drop-ins gpuptd.conf.d/NAME.conf of all four are read sorted by NAME, a NAME in an earlier directory hides the later
+ * ones, a link to /dev/null (or an empty file) masks; the last assignment wins, an empty value resets. `*.gpu` files
+ * likewise by name; the first file (by name) whose [Match] fits a card applies to it alone. Unknown keys and bad values
+ * are a warning with file and line; the rest is used. */
+
+#include "snapshot.h"
+#include "util/string-table.h"
+
+typedef enum AfterVm {
+        AFTER_VM_KEEP,
+        AFTER_VM_HEAL, /* the default */
+        AFTER_VM_ATTACH,
+        _AFTER_VM_MAX,
+        _AFTER_VM_INVALID = -EINVAL,
+} AfterVm;
+
+typedef enum IdlePower {
+        IDLE_POWER_AUTO, /* the default: runtime PM while detached, D3cold off */
+        IDLE_POWER_ON,
+        _IDLE_POWER_MAX,
+        _IDLE_POWER_INVALID = -EINVAL,
+} IdlePower;
+
+typedef enum LastDisplay {
+        LAST_DISPLAY_PROTECT, /* the default */
+        LAST_DISPLAY_ALLOW,
+        _LAST_DISPLAY_MAX,
+        _LAST_DISPLAY_INVALID = -EINVAL,
+} LastDisplay;
+
+DECLARE_STRING_TABLE(after_vm, AfterVm);
+DECLARE_STRING_TABLE(idle_power, IdlePower);
+DECLARE_STRING_TABLE(last_display, LastDisplay);
+
+/* One `.gpu` file. A NULL (or 0) in the match fits every card. */
+typedef struct GpuConfig {
+        char *file; /* its name, for messages */
+        struct {
+                char *address, *path;                   /* Address= (exact), Path= (Function.path, fnmatch) */
+                uint32_t vendor, device, subsystem;     /* Vendor=, Device= four hex digits; Subsystem=vvvv:dddd as vvvvdddd */
+                bool has_vendor, has_device, has_subsystem;
+        } match;
+        char *alias;
+        char **functions;        /* Functions=, entries as in selector_explicit() */
+        char *host_driver, *vfio_driver;
+        char *default_state;     /* Default=host|vfio; acted upon in a later release */
+        AfterVm after_vm;
+        IdlePower idle_power;
+        char **stop_units;       /* [Session] StopUnits=: further units that hold the card and are stopped for a detach */
+        LastDisplay last_display;
+        /* Sections of later releases are accepted and kept as they are, so that a file does not warn: "Sleep.Gpu", … */
+        struct ConfigExtra {
+                char *key, *value;
+        } *extras;
+        size_t n_extras;
+} GpuConfig;
+
+typedef struct Config {
+        /* [Daemon] */
+        unsigned step_timeout_sec;     /* StepTimeoutSec=: every step's stuck limit; 0 (default): each verb's own */
+        unsigned wait_sec;             /* WaitSec=: the default of the option `wait`; 15 */
+        unsigned jobs_per_sender;      /* LimitJobs=: 16 */
+        unsigned queries_per_sender;   /* LimitQueries=: polkit questions pending, and censuses; 8 */
+        unsigned leases_per_sender;    /* LimitLeases=: 8 */
+        LastDisplay last_display;      /* [Session] LastDisplay= for every card without its own */
+        GpuConfig **gpus;              /* sorted by file name */
+        size_t n_gpus;
+} Config;
+
+/* A message for the log about one line of one file. */
+typedef void (*config_warn_t)(const char *file, unsigned line, const char *message, void *userdata);
+
+/* root is prepended to the four directories ("" for the host; tests have their own). Never fails for what is in the
+ * files: what cannot be used is warned about. */
+int config_load(const char *root, config_warn_t warn, void *userdata, Config **ret);
+/* One text as if it were the file (fuzzing, tests). */
+int config_parse_main(Config *c, const char *file, const char *text, config_warn_t warn, void *userdata);
+int config_parse_gpu(const char *file, const char *text, config_warn_t warn, void *userdata, GpuConfig **ret);
+
+Config *config_new(void); /* the defaults */
+Config *config_free(Config *c);
+GpuConfig *gpu_config_free(GpuConfig *g);
+DEFINE_CLEANUP(Config *, config_free);
+DEFINE_CLEANUP(GpuConfig *, gpu_config_free);
+
+/* The `.gpu` file for a card, by its display function; NULL if none fits. */
+const GpuConfig *config_match(const Config *c, const Function *display);

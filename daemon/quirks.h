@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* quirks: what everybody needs to know of a card or a driver, from the hwdb (60-gpuptd.hwdb and the administrator's
+ * own files). Looked up by modalias for cards ("gpuptd:card:pci:v…") and by name for drivers ("gpuptd:driver:nvidia").
+ *
+ * GPUPT_UNLOAD=a b c    modules to unload, in this order, before a function leaves the driver (driver records)
+ * GPUPT_STOP_UNITS=a b  units that hold cards of this driver and are stopped while one leaves it (driver records)
+ * GPUPT_SHARED_NODES=…  nodes of the driver as a whole, which pin its module (driver records)
+ * Keys of later releases (GPUPT_FORBID_RUNG …) are ignored. */
+
+#include "util/cleanup.h"
+
+typedef struct Quirks {
+        char **unload;
+        char **stop_units;
+        char **shared_nodes;
+} Quirks;
+
+void quirks_done(Quirks *q);
+
+typedef struct QuirkDb QuirkDb;
+
+/* The hwdb is opened (mmap) once; without one every look-up finds nothing, which is not an error. */
+int quirk_db_new(QuirkDb **ret);
+QuirkDb *quirk_db_free(QuirkDb *db);
+DEFINE_CLEANUP(QuirkDb *, quirk_db_free);
+
+/* driver may be NULL. Words are checked ([A-Za-z0-9_.@:/-]{1,64}, units end in .service); others are left out. */
+int quirk_db_lookup(QuirkDb *db, const char *modalias, const char *driver, Quirks *ret);

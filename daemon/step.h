@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* step: one thing that a plan does, as data. A verb, what it acts on, and words for the executor. The verb table
+ * (step.c) says for each verb who executes it, how long it may take, and which verb undoes it; so the table is the
+ * whole vocabulary of plans, worker protocol, journal and `gpuptctl plan`. */
+
+#include "util/string-table.h"
+
+typedef enum Executor {
+        EXECUTOR_WORKER, /* gpuptd-worker: kernel writes, and reads that may block */
+        EXECUTOR_UNIT,   /* a unit of systemd1, started or stopped */
+        EXECUTOR_EXEC,   /* a program as a transient unit (adapters, hooks, vendor tools: later issues) */
+        EXECUTOR_WAIT,   /* an event with a deadline, in the daemon */
+        _EXECUTOR_MAX,
+        _EXECUTOR_INVALID = -EINVAL,
+} Executor;
+
+/* Worker verbs: `ADDR` is the target unless said; what follows are the arguments, in order. Data lines that a verb
+ * answers with are shown behind "->". Every verb is idempotent: done twice it succeeds twice. */
+typedef enum Verb {
+        /* Reads. */
+        VERB_CHECK,          /* ADDR [ADDR…]: config space alive? (-EHOSTDOWN: all ones, -ENODEV: gone) */
+        VERB_SAVE,           /* ADDR [ADDR…]: -> `saved ADDR KEY VALUE` for the keys driver, override, power-control,
+                              *   d3cold, reset-method (only those that the function has; an unset override is "") */
+        VERB_SNAPSHOT,       /* "-" [ADDR…]: -> the lines of snapshot.h; without addresses the inventory of the host */
+        VERB_CENSUS,         /* "-" NODE…: each "MAJOR:MINOR:PATH"; -> the lines of holders.h */
+        VERB_VERIFY,         /* ADDR DRIVER [ADDR DRIVER…]: each driver link as named ("" = none); for a VFIO driver
+                              *   its node exists; -> `node ADDR PATH` */
+        VERB_CHECK_MODULE,   /* MODULE [MODULE…]: -EBUSY while one is loaded; -> `module NAME REFCOUNT HOLDERS…` */
+        VERB_CHECK_DRIVER,   /* DRIVER: registered on the PCI bus? (-ENOPKG) */
+        /* Power. */
+        VERB_PIN,            /* ADDR [ADDR…]: power/control=on, d3cold_allowed=0; waits until runtime_status is active */
+        VERB_RESTORE_POWER,  /* ADDR CONTROL D3COLD [ADDR CONTROL D3COLD…] ("" leaves a value alone) */
+        VERB_IDLE_POWER,     /* ADDR CONTROL [ADDR CONTROL…]: how it rests while detached; D3cold stays off */
+        /* Drivers. */
+        VERB_OVERRIDE,       /* ADDR DRIVER: driver_override; "" clears it. Read back */
+        VERB_UNBIND,         /* ADDR DRIVER: from exactly that driver; nothing bound is success */
+        VERB_BIND,           /* ADDR DRIVER: through drivers/DRIVER/bind, and the link read back */
+        VERB_REBIND,         /* ADDR DRIVER: override aimed at DRIVER, then bind: what undoes an unbind */
+        VERB_PROBE,          /* ADDR: override cleared, the kernel's own match by drivers_probe; -> `driver NAME` */
+        VERB_WAIT_DRM,       /* ADDR SECONDS: until the function has a DRM node (-ETIMEDOUT) */
+        /* Asking. */
+        VERB_ASK_SOUND,      /* ADDR CARD: synthetic `remove` on the sound card, ACLs of its nodes dropped;
+                              *   -> `saved PATH acl HEX` for each node that had one */
+        VERB_RETURN_SOUND,   /* ADDR CARD [PATH HEX…]: ACLs put back, `add` on the card and on its controlC node */
+        VERB_END,            /* PID START SECONDS: TERM, KILL after SECONDS, by pidfd; -ESRCH (gone before) is success,
+                              *   another start time too */
+        VERB_RELEASE_CONSOLE, /* VTCON: unbound, read back */
+        VERB_RESTORE_CONSOLE, /* VTCON: bound, read back */
+        /* Access. */
+        VERB_ACCESS,         /* ADDR UID: an ACL entry rw for the uid on the VFIO nodes of the function */
+        VERB_REVOKE,         /* ADDR UID: the entry removed */
+        /* Units of systemd1: the target is a module or a unit. */
+        VERB_LOAD,           /* MODULE: gpuptd-modprobe@MODULE.service */
+        VERB_UNLOAD,         /* MODULE: gpuptd-unload@MODULE.service (modprobe -r; its result counts) */
+        VERB_STOP_UNIT,      /* UNIT */
+        VERB_START_UNIT,     /* UNIT: reset-failed, then started */
+        /* Waits, in the daemon. */
+        VERB_ASK,            /* ADDR: the signal ReleaseRequested */
+        VERB_WAIT_FREE,      /* ADDR SECONDS: census until nobody holds the GPU */
+        _VERB_MAX,
+        _VERB_INVALID = -EINVAL,
+} Verb;
+
+DECLARE_STRING_TABLE(verb, Verb);
+
+typedef struct VerbInfo {
+        Executor executor;
+        unsigned slow_sec;  /* after this it is logged and shown as slow */
+        unsigned stuck_sec; /* after this the job ends as stuck (worker) or fails with Timeout (the rest) */
+        bool writes;        /* changes something */
+} VerbInfo;
+
+const VerbInfo *verb_info(Verb v);
+
+typedef struct Step {
+        Verb verb;
+        char *target;
+        char **arguments; /* strv */
+} Step;
+
+int step_init(Step *s, Verb verb, const char *target, char *const *arguments);
+void step_done(Step *s);
+
+/* One sentence for people: what this step does. Newly allocated. */
+char *step_describe(const Step *s);
