@@ -52,12 +52,14 @@ typedef enum Verb {
         VERB_ACCESS,         /* ADDR UID: an ACL entry rw for the uid on the VFIO nodes of the function */
         VERB_REVOKE,         /* ADDR UID: the entry removed */
         /* Units of systemd1: the target is a module or a unit. */
-        VERB_LOAD,           /* MODULE: gpuptd-modprobe@MODULE.service */
-        VERB_UNLOAD,         /* MODULE: gpuptd-unload@MODULE.service (modprobe -r; its result counts) */
+        VERB_LOAD,           /* MODULE (or a modalias): gpuptd-modprobe@MODULE.service */
+        VERB_UNLOAD,         /* MODULE [ADDR DRIVER]…: gpuptd-unload@MODULE.service (modprobe -r; its result counts); the
+                              *   functions that lose their driver with it, for the undo */
         VERB_STOP_UNIT,      /* UNIT */
         VERB_START_UNIT,     /* UNIT: reset-failed, then started */
         /* Waits, in the daemon. */
         VERB_ASK,            /* ADDR: the signal ReleaseRequested */
+        VERB_WAIT_ASKED,     /* ADDR SECONDS: census until nobody holds the GPU or the time is over; both are success */
         VERB_WAIT_FREE,      /* ADDR SECONDS: census until nobody holds the GPU */
         _VERB_MAX,
         _VERB_INVALID = -EINVAL,
