@@ -34,7 +34,8 @@ int lease_new(sd_event *event, const char *run_dir, unsigned id, const char *gpu
 /* After a restart: opens the FIFO of a record again. A lease without a writer is released at once (from the loop). -EBADMSG for a record that
  * does not fit. */
 int lease_load(sd_event *event, const char *run_dir, unsigned id, lease_handler_t handler, void *userdata, Lease **ret);
-/* Ends the lease: the holder sees POLLERR; FIFO and record are removed. */
+/* Ends the lease: the holder sees POLLERR; FIFO and record are removed. A holder also sees POLLERR while the daemon
+ * restarts; then fstat() on its descriptor still says st_nlink 1, after the end 0. */
 Lease *lease_end(Lease *lease);
 /* Lets go of it without ending it: the files stay for the next daemon. */
 Lease *lease_free(Lease *lease);

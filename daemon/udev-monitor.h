@@ -7,7 +7,7 @@
 
 #include <systemd/sd-event.h>
 
-#include "util/cleanup.h"
+#include "util/address.h"
 
 typedef struct UdevMonitor UdevMonitor;
 
@@ -18,9 +18,15 @@ typedef enum UdevChange {
         UDEV_LOST,    /* events were lost (ENOBUFS): read everything again; address is NULL */
 } UdevChange;
 
-/* address: the PCI function, taken from the last PCI address in the event's device path. */
+/* address: the PCI function, taken from the last PCI address in the event's device path. The handler must not free the
+ * monitor. */
 typedef void (*udev_monitor_handler_t)(UdevChange change, const char *address, void *userdata);
 
 int udev_monitor_new_for(sd_event *event, udev_monitor_handler_t handler, void *userdata, UdevMonitor **ret);
 UdevMonitor *udev_monitor_free(UdevMonitor *m);
 DEFINE_CLEANUP(UdevMonitor *, udev_monitor_free);
+
+/* What one event means. False for events that name no PCI function ("/devices/virtual/vfio/7"); NULL arguments are
+ * allowed. Pure; here for the tests. */
+bool udev_event_reduce(const char *subsystem, const char *action, const char *devpath, UdevChange *ret_change,
+                       char ret_address[static PCI_ADDRESS_MAX]);

@@ -91,12 +91,16 @@ static int read_word(const char *s, size_t size, char **ret) {
 
 static int split_sized(const char *line, size_t size, char ***ret) {
         _cleanup_strv_free_ char **words = NULL;
-        size_t n = 0;
+        size_t n = 0, expected = 1;
         int r;
 
         if (size == 0 || size > WORDS_LINE_MAX)
                 return -EBADMSG;
-        words = calloc(WORDS_MAX + 1, sizeof(char *));
+        for (size_t i = 0; i < size; i++)
+                expected += line[i] == ' ';
+        if (expected > WORDS_MAX)
+                return -EBADMSG;
+        words = calloc(expected + 1, sizeof(char *));
         if (!words)
                 return -ENOMEM;
 
@@ -104,8 +108,6 @@ static int split_sized(const char *line, size_t size, char ***ret) {
                 const char *space = memchr(line + begin, ' ', size - begin);
                 size_t end = space ? (size_t) (space - line) : size;
 
-                if (n >= WORDS_MAX)
-                        return -EBADMSG;
                 r = read_word(line + begin, end - begin, words + n);
                 if (r < 0)
                         return r;

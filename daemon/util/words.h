@@ -10,7 +10,7 @@
 
 /* Limits of what is read back: a line, and the words in it. Longer is -EBADMSG. */
 #define WORDS_LINE_MAX 16384U
-#define WORDS_MAX 64U
+#define WORDS_MAX 512U
 
 /* Writes one line; the arguments are const char*, ended by NULL (an empty string is a word, NULL is the end). Errors
  * stay in the stream (ferror()). */

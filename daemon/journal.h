@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* journal: what a job is about to do, on disk before it does it: RUN_DIR/job-ID. After a crash of the daemon the file
+ * says which steps were begun and what they saved, which is all that is needed to finish or to undo them. Lines of
+ * words; the first names the format:
+ *
+ *      gpuptd-job 1
+ *      job ID OPERATION GPU UID
+ *      phase forward|undo BEGUN DONE      steps begun and done in that phase, counted from 0
+ *      restarts N                         how often a daemon has taken the job over
+ *      worker PID START                   of the step in flight; absent between steps
+ *      failure ERROR MESSAGE              why it is being undone; absent forward
+ *      access UID                         a detach that gives this user access
+ *      function ADDRESS                   of those that the job moves
+ *      step VERB TARGET [ARGUMENT…]       the plan
+ *      saved SUBJECT KEY VALUE            what the undo needs
+ *
+ * A file of another format is left where it is and reported: it is somebody's card. */
+
+#include "plan.h"
+
+typedef enum IntentPhase {
+        PHASE_FORWARD,
+        PHASE_UNDO, /* steps are those of intent_undo_plan() */
+        _PHASE_MAX,
+        _PHASE_INVALID = -EINVAL,
+} IntentPhase;
+
+typedef struct Intent {
+        unsigned id;
+        Operation operation;
+        char *gpu;    /* address of the display function */
+        uint32_t uid; /* who asked */
+        IntentPhase phase;
+        size_t begun, done;
+        unsigned restarts;
+        uint32_t worker_pid; /* 0: none */
+        uint64_t worker_start;
+        char *error, *message;
+        bool access;
+        uint32_t access_uid;
+        char **functions;
+        Plan *plan;
+        Saved saved;
+} Intent;
+
+Intent *intent_new(unsigned id, Operation operation, const char *gpu, uint32_t uid);
+Intent *intent_free(Intent *intent);
+DEFINE_CLEANUP(Intent *, intent_free);
+
+/* Where the steps of the undo come in a worker's numbering: behind those of the plan. */
+static inline size_t intent_step_number(const Intent *intent, size_t i) {
+        return intent->phase == PHASE_UNDO ? intent->plan->n + i : i;
+}
+
+/* The undo of every step that was begun, last one first. Deterministic: the same intent gives the same plan. The number
+ * of steps that were begun forward is kept in the plan's own length once the undo starts: see intent_turn_back(). */
+int intent_undo_plan(const Intent *intent, Plan **ret);
+/* From now on it is undone: steps that were never begun are dropped from the plan. Keeps the first failure. */
+int intent_turn_back(Intent *intent, const char *error, const char *message);
+
+void intent_write(const Intent *intent, FILE *f);
+/* -EBADMSG for what is not this format, -EPROTONOSUPPORT for another version of it. */
+int intent_read(const char *text, size_t size, Intent **ret);
+
+/* The files. write: atomic, fsync. remove: also the result files of the job. */
+int journal_write(const char *run_dir, const Intent *intent);
+int journal_remove(const char *run_dir, const Intent *intent);
+int journal_load(const char *run_dir, unsigned id, Intent **ret);
+/* Ids of all job files, ascending; *ret is 0-terminated (ids begin with 1). */
+int journal_list(const char *run_dir, unsigned **ret);
+/* What a worker left of a step whose daemon died: 0 with its data lines and *ret_error = 0 or a positive errno (with a
+ * text), -ENOENT if there is no result. */
+int journal_read_result(const char *run_dir, unsigned id, size_t step, char **ret_data, int *ret_error, char **ret_text);
+
+/* The next job id of this boot (RUN_DIR/next-id), advanced on disk before it is returned. */
+int journal_next_id(const char *run_dir, unsigned *ret);

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* plan: the ordered list of steps of a job, and what undoes each. Pure: a snapshot, the policy and the caller's options
+ * in, steps or a refusal out; no I/O, no clock, no state. The same list is shown before consent, written to the journal,
+ * executed, walked back, and compared by tests. The order is that of section 5 of the design; each step's reason stands
+ * where it is added. */
+
+#include "config.h"
+#include "holders.h"
+#include "operation.h"
+#include "quirks.h"
+#include "saved.h"
+#include "snapshot.h"
+#include "step.h"
+
+typedef struct Plan {
+        Operation operation;
+        Step *steps;
+        size_t n;
+} Plan;
+
+Plan *plan_new(Operation operation);
+Plan *plan_free(Plan *p);
+DEFINE_CLEANUP(Plan *, plan_free);
+int plan_add(Plan *p, Verb verb, const char *target, char *const *arguments);
+
+/* Lines `step VERB TARGET [ARGUMENT…]`, in order; and one such line back (-EBADMSG). */
+void plan_write(const Plan *p, FILE *f);
+int plan_read_line(Plan *p, char *const *words);
+
+/* What the caller of Detach, Attach, Acquire or Plan wants. */
+typedef struct PlanOptions {
+        bool force;
+        bool disrupt_session;
+        bool has_wait;     /* the caller named a time; attach waits for a VM only then */
+        unsigned wait_sec;
+        char **functions;  /* NULL: all of the GPU */
+        char *driver;      /* NULL: chosen as design section 4 says */
+        bool access;       /* access=caller */
+        uint32_t uid;      /* the caller */
+} PlanOptions;
+
+void plan_options_done(PlanOptions *o);
+
+/* Everything that a plan depends on. All weak. */
+typedef struct PlanInput {
+        const Snapshot *snapshot;
+        char *const *functions;  /* the GPU's, display first */
+        const char *name;        /* what messages call it: "0000:01:00.0 (NVIDIA …)" */
+        const GpuConfig *config; /* or NULL */
+        LastDisplay last_display;
+        const Quirks *quirks;    /* of the display function and its driver */
+        bool seat_active;        /* somebody is logged in at seat0 */
+        const Saved *record;     /* what a detach remembered of the host; NULL if it was not ours */
+        char *const *units;      /* units that detach stopped, to be started again */
+        char *const *modules;    /* modules that it unloaded, in that order */
+        bool access_given;       /* a detach gave `access_uid` access to the VFIO nodes */
+        uint32_t access_uid;
+        const Holders *holders;  /* a census, or NULL: for a VM's name, and for force */
+} PlanInput;
+
+/* Why there is no plan. */
+typedef enum PlanRefusal {
+        PLAN_E_NO_DEVICE = 1,     /* not on the bus */
+        PLAN_E_NOT_VIABLE,        /* the IOMMU group has foreign members, or there is none */
+        PLAN_E_IN_USE,            /* by a VM, a mount, a network, virtual functions */
+        PLAN_E_LAST_DISPLAY,
+        PLAN_E_INVALID,           /* an option that does not fit this card */
+        PLAN_E_NOT_SUPPORTED,     /* an operation of a later release */
+} PlanRefusal;
+
+/* 0 and a plan (of no steps where nothing is to be done); a PlanRefusal and a sentence; or a negative errno. */
+int plan_build(const PlanInput *in, Operation operation, const PlanOptions *options, Plan **ret, char **reterr_message);
+
+/* What undoes step i, given what the job has saved: a plan of 0 to 3 steps. Fit for a step that was only begun, too. */
+int plan_undo(const Plan *p, size_t i, const Saved *saved, Plan **ret);
+
+/* Whether the function is bound as its GPU is while detached. */
+bool plan_function_is_detached(const Function *f);
