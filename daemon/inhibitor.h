@@ -2,8 +2,8 @@
 #pragma once
 
 /* inhibitor: logind's lock against sleep ("block"), held while a job writes to the kernel, and logind's announcements
- * of sleep. Counted: the first hold takes the lock, the last release drops it. Without logind it does nothing. It never
- * waits: a lock that logind has not granted yet is not there, and jobs do not wait for it. */
+ * of sleep. Counted: the first hold takes the lock, the last release drops it. Without logind it does nothing. It
+ * never waits: a lock that logind has not granted yet is not there, and jobs do not wait for it. */
 
 #include <systemd/sd-bus.h>
 
@@ -11,7 +11,7 @@
 
 typedef struct Inhibitor Inhibitor;
 
-/* start: PrepareForSleep(true) or (false) was signalled. */
+/* start: PrepareForSleep(true) or (false) was signalled. The handler must not free the inhibitor. */
 typedef void (*inhibitor_sleep_handler_t)(bool start, void *userdata);
 
 int inhibitor_new(sd_bus *bus, inhibitor_sleep_handler_t handler, void *userdata, Inhibitor **ret);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* lease: one FIFO and one record in the run directory. It owns the read end, both files and the event source; it never
- * reads what a holder writes (the bytes stay in the holder's own pipe) and it does not know what a release leads to.
+/* lease: one FIFO and one record in the run directory. It owns the read end, both files and the event source; it
+ * never reads what a holder writes (the bytes stay in the holder's own pipe) and it does not know what a release
+ * leads to.
  *
- * How the kernel tells that the last writer is gone (fs/pipe.c pipe_poll(), fifo_open()): a reader sees EPOLLHUP, whatever
- * is left unread, if there was a writer at any time since it opened the FIFO, or at that moment. A reader that opens
- * a FIFO nobody writes to gets no EPOLLHUP ever; it is told apart by read(), which then returns 0 instead of EAGAIN. */
+ * How the kernel tells that the last writer is gone (fs/pipe.c pipe_poll(), fifo_open()): a reader sees EPOLLHUP,
+ * whatever is left unread, if there was a writer at any time since it opened the FIFO, or at that moment. A reader
+ * that opens a FIFO nobody writes to gets no EPOLLHUP ever; it is told apart by read(), which then returns 0 instead
+ * of EAGAIN. */
 
 #include "lease.h"
 
@@ -38,8 +40,8 @@ Lease *lease_free(Lease *lease) {
 Lease *lease_end(Lease *lease) {
         if (!lease)
                 return NULL;
-        /* The FIFO goes before the read end is closed: a holder that sees POLLERR finds st_nlink 0, while it is 1 if the
-         * daemon is only restarting. The record goes last: a record without a FIFO is a lease that has ended. */
+        /* The FIFO goes before the read end is closed: a holder that sees POLLERR finds st_nlink 0, while it is 1 if
+         * the daemon is only restarting. The record goes last: a record without a FIFO is a lease that has ended. */
         (void) unlink(lease->fifo);
         (void) unlink(lease->record);
         return lease_free(lease);
@@ -84,7 +86,8 @@ static int on_never_held(sd_event_source *source, void *userdata) {
         return release(ASSERT_PTR(userdata));
 }
 
-/* EPOLLHUP is reported without being asked for. EPOLLIN is not wanted: a holder could keep the daemon busy with it. */
+/* EPOLLHUP is reported without being asked for. EPOLLIN is not wanted: a holder could keep the daemon busy with it.
+ * */
 static int watch_writers(Lease *lease) {
         int r;
 
@@ -219,7 +222,8 @@ int lease_new(sd_event *event, const char *run_dir, unsigned id, const char *gpu
         return 0;
 }
 
-int lease_load(sd_event *event, const char *run_dir, unsigned id, lease_handler_t handler, void *userdata, Lease **ret) {
+int lease_load(sd_event *event, const char *run_dir, unsigned id, lease_handler_t handler, void *userdata,
+               Lease **ret) {
         _cleanup_(lease_freep) Lease *lease = NULL;
         bool held = false;
         int r;

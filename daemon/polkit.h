@@ -19,17 +19,19 @@ typedef enum PolkitVerdict {
         POLKIT_GONE,      /* the sender left the bus: nobody to reply to */
 } PolkitVerdict;
 
-/* The query is freed after the callback. */
+/* The query is freed after the callback; what the handler itself frees may include the query and the Polkit. */
 typedef void (*polkit_handler_t)(PolkitVerdict verdict, void *userdata);
 
 int polkit_new(sd_bus *bus, Polkit **ret);
+/* Cancels and frees the queries that are still open: nobody may use them afterwards. */
 Polkit *polkit_free(Polkit *p);
 DEFINE_CLEANUP(Polkit *, polkit_free);
 
 /* actions: strv of 1..4 action ids, asked one after another until one is refused. details: pairs key, value,
- * NULL-terminated. The message says who asks, and whether a dialog may be shown. uid 0 is asked about as well (the rules
- * may say no), but where polkit is not on the bus only uid 0 is allowed. -EDQUOT when the sender has max_pending
- * questions open. The time limit is 10 minutes, since a person may be typing a password. */
+ * NULL-terminated. The message says who asks, and whether a dialog may be shown. uid 0 is asked about as well (the
+ * rules may say no), but where polkit is not on the bus only uid 0 is allowed. -EDQUOT when the sender has
+ * max_pending questions open; -EINVAL for details that are not UTF-8. The time limit is 10 minutes, since a person
+ * may be typing a password. */
 int polkit_ask(Polkit *p, sd_bus_message *m, char *const *actions, const char *const *details, unsigned max_pending,
                polkit_handler_t handler, void *userdata, PolkitQuery **ret);
 /* Cancels (CancelCheckAuthorization) without calling the handler. */

@@ -3,8 +3,8 @@
 /* udev-monitor: the netlink socket of libudev in the event loop. It owns nothing else and remembers nothing.
  *
  * A device that libudev received from the socket is filled from the message (libsystemd sd-device/device-private.c
- * device_new_from_nulstr() seals it), so action, subsystem and devpath are there without a file being read. Attributes,
- * the driver link and parents would be read from sysfs: they must not be asked for here. */
+ * device_new_from_nulstr() seals it), so action, subsystem and devpath are there without a file being read.
+ * Attributes, the driver link and parents would be read from sysfs: they must not be asked for here. */
 
 #include "udev-monitor.h"
 

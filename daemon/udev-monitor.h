@@ -18,8 +18,8 @@ typedef enum UdevChange {
         UDEV_LOST,    /* events were lost (ENOBUFS): read everything again; address is NULL */
 } UdevChange;
 
-/* address: the PCI function, taken from the last PCI address in the event's device path. The handler must not free the
- * monitor. */
+/* address: the PCI function, taken from the last PCI address in the event's device path. The handler must not free
+ * the monitor. */
 typedef void (*udev_monitor_handler_t)(UdevChange change, const char *address, void *userdata);
 
 int udev_monitor_new_for(sd_event *event, udev_monitor_handler_t handler, void *userdata, UdevMonitor **ret);
