@@ -15,15 +15,25 @@
 enum { FIELDS_MAX = 16 };
 
 static int max_level = LOG_INFO;
-static bool to_journal = false;
+static LogTarget target = LOG_TARGET_CONSOLE;
 
 void log_open(void) {
         const char *stream = getenv("JOURNAL_STREAM");
         unsigned long long device, inode;
         struct stat st;
 
-        to_journal = stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 && fstat(STDERR_FILENO, &st) >= 0 &&
-                     st.st_dev == device && st.st_ino == inode;
+        target = LOG_TARGET_CONSOLE;
+        if (stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 && fstat(STDERR_FILENO, &st) >= 0 &&
+            st.st_dev == device && st.st_ino == inode)
+                target = LOG_TARGET_JOURNAL;
+}
+
+LogTarget log_target(void) {
+        return target;
+}
+
+void log_set_target(LogTarget new_target) {
+        target = new_target;
 }
 
 void log_set_max_level(int level) {
@@ -88,7 +98,7 @@ int log_full(int level, int error, const char *message_id, const LogField *field
         if (k < 0)
                 return error;
 
-        if (to_journal)
+        if (target == LOG_TARGET_JOURNAL)
                 send_journal(level, error, message_id, fields, file, line, func, message);
         else
                 fprintf(stderr, "%s: %s\n", level_names[level & 7], message);

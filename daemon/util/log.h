@@ -8,12 +8,20 @@
 
 #include <syslog.h>
 
+typedef enum LogTarget {
+        LOG_TARGET_CONSOLE, /* stderr */
+        LOG_TARGET_JOURNAL,
+} LogTarget;
+
 /* Fields of the noun that a message is about: pairs of name, value; NULL-terminated; NULL values are left out. */
 typedef struct LogField {
         const char *name, *value;
 } LogField;
 
+/* The journal if stderr is connected to it, else stderr. */
 void log_open(void);
+LogTarget log_target(void);
+void log_set_target(LogTarget target);
 /* LOG_ERR … LOG_DEBUG; what is less urgent is dropped. */
 void log_set_max_level(int level);
 int log_max_level(void);
