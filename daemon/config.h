@@ -3,10 +3,10 @@
 
 /* config: what the administrator says: gpuptd.conf with its drop-ins, and one `.gpu` file per card. The parser has
  * systemd's semantics: the main file is the first found of /etc, /run, /usr/local/lib, /usr/lib (each + /gpuptd/);
- * drop-ins gpuptd.conf.d/NAME.conf of all four are read sorted by NAME, a NAME in an earlier directory hides the later
- * ones, a link to /dev/null (or an empty file) masks; the last assignment wins, an empty value resets. `*.gpu` files
- * likewise by name; the first file (by name) whose [Match] fits a card applies to it alone. Unknown keys and bad values
- * are a warning with file and line; the rest is used. */
+ * drop-ins gpuptd.conf.d/NAME.conf of all four are read sorted by NAME, a NAME in an earlier directory hides the
+ * later ones, a link to /dev/null (or an empty file) masks; the last assignment wins, an empty value resets. `*.gpu`
+ * files likewise by name; the first file (by name) whose [Match] fits a card applies to it alone. Unknown keys and
+ * bad values are a warning with file and line; the rest is used. */
 
 #include "snapshot.h"
 #include "util/string-table.h"
@@ -37,13 +37,15 @@ DECLARE_STRING_TABLE(after_vm, AfterVm);
 DECLARE_STRING_TABLE(idle_power, IdlePower);
 DECLARE_STRING_TABLE(last_display, LastDisplay);
 
-/* One `.gpu` file. A NULL (or 0) in the match fits every card. */
+/* One `.gpu` file. What its [Match] does not name fits every card, but a file whose [Match] names nothing fits none,
+ * and neither does one whose [Match] has a line that cannot be understood: it would fit more cards than was meant. */
 typedef struct GpuConfig {
-        char *file; /* its name, for messages */
+        char *file; /* as it was given to config_parse_gpu(): its path, for messages */
         struct {
-                char *address, *path;                   /* Address= (exact), Path= (Function.path, fnmatch) */
-                uint32_t vendor, device, subsystem;     /* Vendor=, Device= four hex digits; Subsystem=vvvv:dddd as vvvvdddd */
+                char *address, *path;               /* Address= (exact), Path= (Function.path, fnmatch) */
+                uint32_t vendor, device, subsystem; /* Vendor=, Device= hex; Subsystem=vvvv:dddd as vvvvdddd */
                 bool has_vendor, has_device, has_subsystem;
+                bool unusable;                      /* a line of it was not understood */
         } match;
         char *alias;
         char **functions;        /* Functions=, entries as in selector_explicit() */
@@ -51,9 +53,10 @@ typedef struct GpuConfig {
         char *default_state;     /* Default=host|vfio; acted upon in a later release */
         AfterVm after_vm;
         IdlePower idle_power;
-        char **stop_units;       /* [Session] StopUnits=: further units that hold the card and are stopped for a detach */
-        LastDisplay last_display;
-        /* Sections of later releases are accepted and kept as they are, so that a file does not warn: "Sleep.Gpu", … */
+        char **stop_units;       /* [Session] StopUnits=: further units that hold the card, stopped for a detach */
+        LastDisplay last_display; /* as in gpuptd.conf where the file says nothing (config_load(); until then invalid) */
+        /* Sections of later releases are accepted and kept as they are, so that a file does not warn: "Sleep.Gpu",
+         * "Gpu.BeforeVfio" … */
         struct ConfigExtra {
                 char *key, *value;
         } *extras;

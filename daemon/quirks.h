@@ -2,11 +2,12 @@
 #pragma once
 
 /* quirks: what everybody needs to know of a card or a driver, from the hwdb (60-gpuptd.hwdb and the administrator's
- * own files). Looked up by modalias for cards ("gpuptd:card:pci:v…") and by name for drivers ("gpuptd:driver:nvidia").
+ * own files). Looked up by name for drivers ("gpuptd:driver:nvidia") and by modalias for cards ("gpuptd:card:pci:v…").
+ * A key in a card's record takes the place of the same key in its driver's.
  *
- * GPUPT_UNLOAD=a b c    modules to unload, in this order, before a function leaves the driver (driver records)
- * GPUPT_STOP_UNITS=a b  units that hold cards of this driver and are stopped while one leaves it (driver records)
- * GPUPT_SHARED_NODES=…  nodes of the driver as a whole, which pin its module (driver records)
+ * GPUPT_UNLOAD=a b c    modules to unload, in this order, before a function leaves the driver
+ * GPUPT_STOP_UNITS=a b  units that hold cards of this driver and are stopped while one leaves it
+ * GPUPT_SHARED_NODES=…  nodes of the driver as a whole, which pin its module
  * Keys of later releases (GPUPT_FORBID_RUNG …) are ignored. */
 
 #include "util/cleanup.h"
@@ -21,10 +22,15 @@ void quirks_done(Quirks *q);
 
 typedef struct QuirkDb QuirkDb;
 
-/* The hwdb is opened (mmap) once; without one every look-up finds nothing, which is not an error. */
+/* The hwdb is opened (mmap) once; without one every look-up finds nothing, which is not an error. A hwdb that was built
+ * anew later is seen by a new QuirkDb. */
 int quirk_db_new(QuirkDb **ret);
 QuirkDb *quirk_db_free(QuirkDb *db);
 DEFINE_CLEANUP(QuirkDb *, quirk_db_free);
 
-/* driver may be NULL. Words are checked ([A-Za-z0-9_.@:/-]{1,64}, units end in .service); others are left out. */
+/* modalias and driver may be NULL. Words are checked ([A-Za-z0-9_.@:/-]{1,64}, modules are plain names, units end in
+ * .service, nodes are below /dev/); others are left out. */
 int quirk_db_lookup(QuirkDb *db, const char *modalias, const char *driver, Quirks *ret);
+
+/* One property of a record; here for the tests. 0 or -ENOMEM. */
+int quirks_set(Quirks *q, const char *key, const char *value);
