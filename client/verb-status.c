@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* status: all about one GPU on one page. A line that would say nothing is left out. */
+
+#include <inttypes.h>
+#include <stdarg.h>
+
+#include "client/gpu-choice.h"
+#include "client/holders.h"
+#include "client/journal-view.h"
+#include "client/pager.h"
+#include "client/report.h"
+#include "client/verbs.h"
+#include "dbus/names.h"
+
+#define LABEL_WIDTH 12
+#define INDENT (LABEL_WIDTH + 2)
+#define JOURNAL_LINES 5
+
+static const TableColumn function_columns[] = {
+        { "FUNCTION", SCOLS_FL_TREE },
+        { "ROLE", 0 },
+        { "ID", 0 },
+        { "DRIVER", 0 },
+        { "GROUP", 0 },
+        { "RESET", 0 },
+};
+
+static void print_label(const char *label) {
+        (void) printf("%*s: ", LABEL_WIDTH, label);
+}
+
+/* A line with a label; the text is escaped. Nothing is printed for an empty one. */
+static void print_field(const char *label, Color color, const char *text) {
+        _cleanup_free_ char *escaped = NULL;
+
+        if (isempty(text))
+                return;
+        escaped = text_escape(text);
+        print_label(label);
+        (void) printf("%s%s%s\n", color_begin(stdout, color), strempty(escaped), color_end(stdout));
+}
+
+static void print_fieldf(const char *label, const char *format, ...) _printf_(2, 3);
+static void print_fieldf(const char *label, const char *format, ...) {
+        _cleanup_free_ char *text = NULL;
+        va_list ap;
+
+        va_start(ap, format);
+        if (vasprintf(&text, format, ap) < 0)
+                text = NULL;
+        va_end(ap);
+        print_field(label, COLOR_NONE, text);
+}
+
+static void print_head(json_object *gpu) {
+        Color color = color_of_state(json_string(gpu, "state"));
+        _cleanup_free_ char *name = text_escape(json_string(gpu, "name"));
+
+        (void) printf("%s%s%s %s%s%s\n", color_begin(stdout, color), glyph_or("●", "*"), color_end(stdout),
+                      json_string(gpu, "address"), isempty(name) ? "" : " - ", strempty(name));
+}
+
+static void print_identity(json_object *gpu) {
+        uint64_t subsystem = json_number(gpu, "subsystem-vendor-id");
+        char suffix[64] = "";
+
+        if (subsystem > 0)
+                (void) snprintf(suffix, sizeof(suffix), " (subsystem %04" PRIx64 ":%04" PRIx64 ")", subsystem,
+                                json_number(gpu, "subsystem-id"));
+
+        print_field("Alias", COLOR_NONE, json_string(gpu, "alias"));
+        print_field("State", color_of_state(json_string(gpu, "state")), json_string(gpu, "state"));
+        print_field("Driver", COLOR_NONE, json_string(gpu, "driver"));
+        print_fieldf("ID", "%04" PRIx64 ":%04" PRIx64 "%s%s", json_number(gpu, "vendor-id"), json_number(gpu, "device-id"),
+                     suffix, json_truth(gpu, "boot-vga") ? ", boot VGA" : "");
+        print_field("Default", COLOR_NONE, json_string(gpu, "default"));
+}
+
+static int add_function(struct libscols_table *t, json_object *function, struct libscols_line **parent) {
+        json_object *methods = NULL, *group = NULL;
+        _cleanup_free_ char *reset = NULL, *group_text = NULL, *driver = NULL;
+        const char *now = json_string(function, "driver"), *host = json_string(function, "host-driver");
+        struct libscols_line *line;
+        char id[32];
+        int r;
+
+        (void) json_object_object_get_ex(function, "reset-methods", &methods);
+        (void) json_object_object_get_ex(function, "group", &group);
+        reset = json_text(methods, " ");
+        group_text = json_text(group, "");
+        (void) snprintf(id, sizeof(id), "%04" PRIx64 ":%04" PRIx64, json_number(function, "vendor"),
+                        json_number(function, "device"));
+        if (!reset || !group_text || asprintf(&driver, isempty(host) || streq(host, now) ? "%s" : "%s (host: %s)",
+                                              isempty(now) ? "-" : now, host) < 0)
+                return -ENOMEM;
+
+        r = table_add(t, *parent, (const char *const[]) {
+                json_string(function, "address"),
+                json_string(function, "role"),
+                id,
+                driver,
+                group ? group_text : "",
+                methods ? reset : "",
+        }, &line);
+        if (r < 0)
+                return r;
+        if (!*parent)
+                *parent = line;
+        return 0;
+}
+
+/* The display's function comes first and carries its companions. */
+static int print_functions(json_object *gpu) {
+        _cleanup_(scols_unref_tablep) struct libscols_table *t = NULL;
+        json_object *functions = json_array(gpu, "functions");
+        struct libscols_line *parent = NULL;
+        int r;
+
+        if (!functions || json_object_array_length(functions) == 0)
+                return 0;
+        r = table_new(function_columns, ELEMENTSOF(function_columns), /* legend= */ false, &t);
+        for (size_t i = 0; r >= 0 && i < json_object_array_length(functions); i++)
+                r = add_function(t, json_object_array_get_idx(functions, i), &parent);
+        if (r < 0)
+                return r;
+
+        print_label("Functions");
+        return table_print_indented(t, INDENT);
+}
+
+static void print_list(const char *label, Color color, json_object *list) {
+        for (size_t i = 0; list && i < json_object_array_length(list); i++) {
+                print_field(i == 0 ? label : "", color, json_object_get_string(json_object_array_get_idx(list, i)));
+        }
+}
+
+static void print_groups(json_object *gpu) {
+        _cleanup_free_ char *groups = json_text(json_array(gpu, "iommu-groups"), ", ");
+
+        if (!isempty(groups))
+                print_fieldf("IOMMU groups", "%s (%s)", groups, json_truth(gpu, "viable") ? "viable" : "not viable");
+        print_list("Blockers", COLOR_YELLOW, json_array(gpu, "blockers"));
+}
+
+/* An array of pairs, "HDMI-A-1 connected, DP-1 disconnected". */
+static void print_pairs(const char *label, json_object *pairs) {
+        _cleanup_free_ char *text = strdup("");
+
+        for (size_t i = 0; text && pairs && i < json_object_array_length(pairs); i++) {
+                _cleanup_free_ char *pair = json_text(json_object_array_get_idx(pairs, i), " "), *longer = NULL;
+
+                if (!pair || asprintf(&longer, "%s%s%s", text, i > 0 ? ", " : "", pair) < 0) {
+                        longer = NULL;
+                        return;
+                }
+                free(text);
+                text = TAKE_PTR(longer);
+        }
+        print_field(label, COLOR_NONE, text);
+}
+
+static void print_hardware(json_object *gpu) {
+        const char *decodes = json_string(gpu, "vga-decodes");
+        _cleanup_free_ char *reset = json_text(json_array(gpu, "reset-methods"), " ");
+
+        print_pairs("Connectors", json_array(gpu, "connectors"));
+        print_field("Reset", COLOR_NONE, json_array(gpu, "reset-methods") ? reset : NULL);
+        print_fieldf("Power", "%s%s%s", json_string(gpu, "power-state"), isempty(decodes) ? "" : ", VGA decodes ", decodes);
+}
+
+/* Findings have an id, a severity and a sentence. */
+static void print_health(json_object *gpu) {
+        json_object *findings = json_array(gpu, "health-findings");
+
+        print_field("Health", color_of_health(json_string(gpu, "health")), json_string(gpu, "health"));
+        for (size_t i = 0; findings && i < json_object_array_length(findings); i++) {
+                json_object *finding = json_object_array_get_idx(findings, i);
+
+                print_fieldf("", "%s: %s", json_object_get_string(json_object_array_get_idx(finding, 1)),
+                             json_object_get_string(json_object_array_get_idx(finding, 2)));
+        }
+}
+
+static void print_policy(json_object *gpu) {
+        json_object *policy = json_dict(gpu, "sleep-policy");
+        _cleanup_free_ char *text = strdup("");
+
+        if (!policy)
+                return;
+        json_object_object_foreach(policy, key, value) {
+                _cleanup_free_ char *longer = NULL;
+
+                if (!text || asprintf(&longer, "%s%s%s=%s", text, *text ? ", " : "", key, json_object_get_string(value)) < 0) {
+                        longer = NULL;
+                        return;
+                }
+                free(text);
+                text = TAKE_PTR(longer);
+        }
+        print_field("Sleep", COLOR_NONE, text);
+}
+
+static void print_job(Client *c, json_object *gpu) {
+        _cleanup_(json_object_putp) json_object *job = NULL;
+        const char *path = json_string(gpu, "job");
+
+        if (!startswith(path, GPUPT_JOB_PREFIX "/") ||
+            client_get_properties(c, path, GPUPT_JOB_INTERFACE, &job, NULL) < 0)
+                return;
+        print_fieldf("Job", "%" PRIu64 " %s, %s, step %" PRIu64 "/%" PRIu64 ": %s", json_number(job, "id"),
+                     json_string(job, "operation"), json_string(job, "state"), json_number(job, "step"),
+                     json_number(job, "steps"), json_string(job, "description"));
+}
+
+static void print_last_job(json_object *gpu) {
+        json_object *last = json_dict(gpu, "last-job");
+        char stamp[TIMESTAMP_MAX];
+        uint64_t usec;
+
+        if (isempty(json_string(last, "operation")))
+                return;
+        usec = json_number(last, "time");
+        print_fieldf("Last job", "%" PRIu64 " %s, %s%s%s", json_number(last, "id"), json_string(last, "operation"),
+                     json_string(last, "result"), usec > 0 ? ", " : "",
+                     usec > 0 ? timestamp_format(stamp, TIME_FULL, usec) : "");
+        print_field("", COLOR_NONE, json_string(last, "message"));
+}
+
+static int print_users(Client *c, json_object *gpu, json_object *holders) {
+        _cleanup_(scols_unref_tablep) struct libscols_table *t = NULL;
+        _cleanup_free_ char *vm = vm_text(gpu);
+        int r;
+
+        print_field("VM", COLOR_MAGENTA, vm);
+        if (!holders) {
+                print_field("Holders", COLOR_NONE, "not known");
+                return 0;
+        }
+        if (json_object_array_length(holders) == 0)
+                return 0;
+
+        r = holders_table(holders, /* legend= */ false, !c->options->host, &t);
+        if (r < 0)
+                return r;
+        print_label("Holders");
+        return table_print_indented(t, INDENT);
+}
+
+static int print_page(Client *c, json_object *gpu, json_object *holders) {
+        int r;
+
+        print_head(gpu);
+        print_identity(gpu);
+        r = print_functions(gpu);
+        if (r < 0)
+                return r;
+        print_groups(gpu);
+        print_hardware(gpu);
+        print_health(gpu);
+        print_policy(gpu);
+        r = print_users(c, gpu, holders);
+        if (r < 0)
+                return r;
+        print_job(c, gpu);
+        print_last_job(gpu);
+        return 0;
+}
+
+/* The journal is this machine's, and a page without it is still a page. */
+static void print_journal(Client *c, const char *address) {
+        const Options *o = c->options;
+        _cleanup_(sd_journal_closep) sd_journal *j = NULL;
+        uint32_t lines = o->lines_set ? o->lines : JOURNAL_LINES;
+
+        if (o->host || lines == 0 || journal_open(address, &j) < 0)
+                return;
+        (void) putchar('\n');
+        (void) journal_print_last(j, lines, 0, JSON_OFF);
+}
+
+int verb_status(Client *c, char **args) {
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        _cleanup_(json_object_putp) json_object *gpu = NULL, *holders = NULL;
+        _cleanup_(gpu_choice_done) GpuChoice choice = {};
+        int r;
+
+        if (c->options->follow)
+                return report_usage("--follow means nothing to 'status'.");
+
+        r = gpu_choose(c, args[0], /* operation= */ NULL, &choice);
+        if (r != 0)
+                return r;
+        r = client_get_properties(c, choice.path, GPUPT_GPU_INTERFACE, &gpu, &error);
+        if (r < 0)
+                return report_error(choice.address, &error, r);
+        /* A census may fail on a GPU that is in trouble, and that is when its status is wanted. */
+        (void) client_query(c, choice.path, GPUPT_GPU_INTERFACE, "ListHolders", &holders, NULL);
+
+        pager_open(c->options);
+        if (c->options->json != JSON_OFF) {
+                if (json_object_object_add(gpu, "holders", json_object_get(holders)) < 0)
+                        return -ENOMEM;
+                json_print(gpu, c->options->json);
+                return EXIT_DONE;
+        }
+
+        r = print_page(c, gpu, holders);
+        if (r < 0)
+                return r;
+        print_journal(c, choice.address);
+        return EXIT_DONE;
+}

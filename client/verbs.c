@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* verbs: the one table of what gpuptctl can do. Help is made from it; the man page and the completions are compared
+ * with it by a test. */
+
+#include "client/verbs.h"
+
+const Verb verb_table[] = {
+        { "list",    "",               0, 0, 0,                      verb_list,
+          "List the GPUs of this host (the default)" },
+        { "status",  "[GPU]",          0, 1, VERB_TAKES_LOG_OPTIONS, verb_status,
+          "Show all about one GPU" },
+        { "groups",  "",               0, 0, 0,                      verb_groups,
+          "List PCI functions by IOMMU group, with drivers and reset methods" },
+        { "holders", "[GPU]",          0, 1, 0,                      verb_holders,
+          "List the processes that use a GPU" },
+        { "detach",  "[GPU]",          0, 1, VERB_TAKES_JOB_OPTIONS, verb_detach,
+          "Take a GPU from its host drivers and bind it to VFIO" },
+        { "attach",  "[GPU]",          0, 1, VERB_TAKES_JOB_OPTIONS, verb_attach,
+          "Give a GPU back to its host drivers" },
+        { "plan",    "OPERATION [GPU]", 1, 2, VERB_TAKES_JOB_OPTIONS, verb_plan,
+          "Show the steps that an operation would take" },
+        { "run",     "[GPU] -- COMMAND…", 0, 1, VERB_TAKES_JOB_OPTIONS | VERB_TAKES_COMMAND | VERB_LOCAL_ONLY, verb_run,
+          "Have a GPU detached while a command runs" },
+        { "jobs",    "",               0, 0, 0,                      verb_jobs,
+          "List the jobs that run" },
+        { "cancel",  "[JOB]",          0, 1, 0,                      verb_cancel,
+          "Ask a job to stop and to undo what it has done" },
+        { "monitor", "",               0, 0, 0,                      verb_monitor,
+          "Show what happens, as it happens" },
+        { "log",     "[GPU]",          0, 1, VERB_TAKES_LOG_OPTIONS | VERB_LOCAL_ONLY, verb_log,
+          "Show gpuptd's journal, of one GPU or all" },
+        { "rescan",  "",               0, 0, 0,                      verb_rescan,
+          "Have gpuptd read all GPUs again" },
+        { "reload",  "",               0, 0, 0,                      verb_reload,
+          "Have gpuptd read its configuration again" },
+        {},
+};

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+#include "client/client.h"
+
+/* A verb returns its exit status, having reported what went wrong, or negative errno for what it could not foresee.
+ * `args` are the words after the verb, NULL-terminated, as many as the table allows. */
+typedef int (*VerbFunction)(Client *c, char **args);
+
+typedef enum VerbFlags {
+        VERB_TAKES_JOB_OPTIONS = 1 << 0,
+        VERB_TAKES_LOG_OPTIONS = 1 << 1,
+        VERB_TAKES_COMMAND = 1 << 2,        /* everything after "--" */
+        VERB_LOCAL_ONLY = 1 << 3,           /* refuses --host= */
+} VerbFlags;
+
+typedef struct Verb {
+        const char *name;
+        const char *arguments;      /* what help shows */
+        unsigned n_min, n_max;
+        VerbFlags flags;
+        VerbFunction run;
+        const char *description;
+} Verb;
+
+/* Ends with a NULL name; the first is the default. */
+extern const Verb verb_table[];
+
+int verb_list(Client *c, char **args);
+int verb_status(Client *c, char **args);
+int verb_groups(Client *c, char **args);
+int verb_holders(Client *c, char **args);
+int verb_detach(Client *c, char **args);
+int verb_attach(Client *c, char **args);
+int verb_plan(Client *c, char **args);
+int verb_run(Client *c, char **args);
+int verb_jobs(Client *c, char **args);
+int verb_cancel(Client *c, char **args);
+int verb_monitor(Client *c, char **args);
+int verb_log(Client *c, char **args);
+int verb_rescan(Client *c, char **args);
+int verb_reload(Client *c, char **args);
