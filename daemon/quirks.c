@@ -54,22 +54,23 @@ int quirk_db_new(QuirkDb **ret) {
         return 0;
 }
 
-static bool word_valid(const char *word, size_t n, WordKind kind) {
+static bool word_valid(const char *word, WordKind kind) {
+        size_t n = strlen(word);
+
         if (n == 0 || n > WORD_LENGTH_MAX)
                 return false;
-        for (size_t i = 0; i < n; i++)
-                if (!isalnum((unsigned char) word[i]) && !strchr("_.@:/-", word[i]))
+        for (const char *p = word; *p; p++)
+                if (!isalnum((unsigned char) *p) && !strchr("_.@:/-", *p))
                         return false;
 
         switch (kind) {
         case WORD_MODULE:
-                return isalnum((unsigned char) word[0]) && !memchr(word, '/', n);
+                return isalnum((unsigned char) word[0]) && !strpbrk(word, "./@:");
         case WORD_UNIT:
-                return n > STRLEN(".service") && !memchr(word, '/', n) &&
-                       memcmp(word + n - STRLEN(".service"), ".service", STRLEN(".service")) == 0;
+                return n > STRLEN(".service") && !strchr(word, '/') &&
+                       streq(word + n - STRLEN(".service"), ".service");
         case WORD_NODE:
-                return n > STRLEN("/dev/") && memcmp(word, "/dev/", STRLEN("/dev/")) == 0 &&
-                       !memmem(word, n, "/.", 2) && !memmem(word, n, "//", 2);
+                return n > STRLEN("/dev/") && startswith(word, "/dev/") && !strstr(word, "/.") && !strstr(word, "//");
         }
         return false;
 }
@@ -80,14 +81,11 @@ static int replace_list(char ***list, const char *value, WordKind kind) {
         int r;
 
         for (size_t n; value += strspn(value, " \t"), n = strcspn(value, " \t"), n > 0; value += n) {
-                _cleanup_free_ char *word = NULL;
+                _cleanup_free_ char *word = strndup(value, n);
 
-                if (!word_valid(value, n, kind) || strv_length(words) >= WORDS_PER_KEY_MAX)
-                        continue;
-                word = strndup(value, n);
                 if (!word)
                         return -ENOMEM;
-                if (strv_contains(words, word))
+                if (!word_valid(word, kind) || strv_contains(words, word) || strv_length(words) >= WORDS_PER_KEY_MAX)
                         continue;
                 r = strv_extend(&words, word);
                 if (r < 0)
