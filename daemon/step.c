@@ -55,6 +55,7 @@ static const VerbRow verb_rows[_VERB_MAX] = {
         ROW(VERB_START_UNIT, "start-unit", UNIT, 10, 100, true, "start $t", NULL),
 
         ROW(VERB_ASK, "ask", WAIT, 2, 10, false, "ask whoever holds $t to let go", NULL),
+        ROW(VERB_WAIT_ASKED, "wait-asked", WAIT, 30, 630, false, "give the holders of $t up to $1 s to let go", NULL),
         ROW(VERB_WAIT_FREE, "wait-free", WAIT, 30, 630, false, "wait up to $1 s until nobody holds $t", NULL),
 };
 
@@ -64,7 +65,7 @@ const char *verb_to_string(Verb v) {
 
 Verb verb_from_string(const char *s) {
         for (size_t i = 0; s && i < ELEMENTSOF(verb_rows); i++)
-                if (streq(verb_rows[i].word, s))
+                if (streq_ptr(verb_rows[i].word, s))
                         return (Verb) i;
         return _VERB_INVALID;
 }

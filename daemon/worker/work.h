@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* work: one step as the function of its verb sees it, and the checks of words that end in a path. A verb returns 0, or a
+ * negative errno after it has said with work_fail() what it was doing; data lines go to `answer`, in both cases. */
+
+#include "util/cleanup.h"
+
+typedef struct Work {
+        const char *target;     /* weak */
+        char *const *arguments; /* weak; never NULL, NULL-terminated */
+        size_t n;               /* arguments */
+        FILE *answer;           /* weak */
+        char *text;             /* what failed, without the errno's own words */
+} Work;
+
+/* Keeps the first text and returns the error. */
+int work_fail(Work *w, int error, const char *format, ...) _printf_(3, 4);
+
+/* A name that may become one component of a path: [A-Za-z0-9_.:-]{1,64}, not "." or "..". */
+bool name_valid(const char *s);
+/* prefix and decimal digits: "vtcon1", "card0". */
+bool numbered_name_valid(const char *s, const char *prefix);
+
+/* NULL and errno if there is no such directory. */
+DIR *open_directory_at(int dir_fd, const char *path);
+
+/* Opens a character device for its metadata only (O_PATH), never through a symbolic link; -ENXIO if it is something
+ * else. Writes the name by which calls that take no such fd reach it. */
+int open_node(const char *path, char ret_proc_path[static 32]);
+
+/* Sleeps until the next look, at most until `deadline` (CLOCK_MONOTONIC, µs). False: the deadline has passed. */
+bool wait_a_moment(uint64_t deadline);
+uint64_t monotonic_usec(void);
+#define USEC_PER_SEC 1000000U
