@@ -52,8 +52,11 @@
         })
 
 #define ELEMENTSOF(x) (sizeof(x) / sizeof((x)[0]))
+/* GLib, which the tests use, has the same two. */
+#ifndef MIN
 #define MIN(a, b) ({ typeof(a) _a_ = (a); typeof(b) _b_ = (b); _a_ < _b_ ? _a_ : _b_; })
 #define MAX(a, b) ({ typeof(a) _a_ = (a); typeof(b) _b_ = (b); _a_ > _b_ ? _a_ : _b_; })
+#endif
 #define STRLEN(literal) (sizeof("" literal "") - 1)
 
 /* The negative errno of a call that returned -1, or what it returned. */
