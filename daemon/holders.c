@@ -154,6 +154,19 @@ int holders_read(const char *text, size_t size, Holders **ret) {
         return 0;
 }
 
+int holders_copy(const Holders *h, Holders **ret) {
+        _cleanup_free_ char *text = NULL;
+        size_t size;
+        FILE *f = open_memstream(&text, &size);
+
+        if (!f)
+                return -ENOMEM;
+        holders_write(h, f);
+        if (fclose(f) != 0)
+                return -ENOMEM;
+        return holders_read(text, size, ret);
+}
+
 bool holders_contains(const Holders *h, uint32_t pid, uint64_t start) {
         for (size_t i = 0; i < h->n; i++)
                 if (h->list[i].pid == pid && h->list[i].start == start)

@@ -35,6 +35,8 @@ Holder *holders_add(Holders *h, uint32_t pid, uint64_t start);
 void holders_write(const Holders *h, FILE *f);
 int holders_read(const char *text, size_t size, Holders **ret);
 
+int holders_copy(const Holders *h, Holders **ret);
+
 bool holders_contains(const Holders *h, uint32_t pid, uint64_t start);
 /* The first holder that is a VM, or NULL. */
 const Holder *holders_find_vm(const Holders *h);

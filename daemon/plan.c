@@ -8,6 +8,7 @@
 
 #include <stdarg.h>
 
+#include "dbus/errors.h"
 #include "dbus/names.h"
 
 Plan *plan_new(Operation operation) {
@@ -652,6 +653,19 @@ static int build_attach(Builder *b) {
                 add_seconds(b, VERB_WAIT_DRM, display->address, 10);
         add_restore(b);
         return b->r;
+}
+
+const char *plan_refusal_error(PlanRefusal refusal) {
+        static const char *const names[] = {
+                [PLAN_E_NO_DEVICE] = GPUPT_ERROR_UNREACHABLE,
+                [PLAN_E_NOT_VIABLE] = GPUPT_ERROR_GROUP_NOT_VIABLE,
+                [PLAN_E_IN_USE] = GPUPT_ERROR_IN_USE,
+                [PLAN_E_LAST_DISPLAY] = GPUPT_ERROR_LAST_DISPLAY,
+                [PLAN_E_INVALID] = SD_BUS_ERROR_INVALID_ARGS,
+                [PLAN_E_NOT_SUPPORTED] = GPUPT_ERROR_NOT_SUPPORTED,
+        };
+
+        return names[refusal];
 }
 
 int plan_build(const PlanInput *in, Operation operation, const PlanOptions *options, Plan **ret, char **reterr_message) {

@@ -70,6 +70,9 @@ typedef enum PlanRefusal {
         PLAN_E_NOT_SUPPORTED,     /* an operation of a later release */
 } PlanRefusal;
 
+/* The D-Bus error that a refusal is. */
+const char *plan_refusal_error(PlanRefusal refusal);
+
 /* 0 and a plan (of no steps where nothing is to be done); a PlanRefusal and a sentence; or a negative errno. */
 int plan_build(const PlanInput *in, Operation operation, const PlanOptions *options, Plan **ret, char **reterr_message);
 

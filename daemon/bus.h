@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* bus: what the bus faces of the objects offer to each other. */
+
+#include "manager.h"
+#include "property.h"
+
+#define BUS_PATH_MAX 256
+
+/* manager-bus.c: puts all objects on the bus, and sets the manager's hooks. */
+int manager_bus_export(Manager *m);
+/* The manager behind the object that a message is being handled for. */
+Manager *manager_of_message(sd_bus_message *message);
+
+/* gpu-bus.c */
+int gpu_bus_export(Manager *m);
+const char *gpu_bus_path(const Gpu *g, char buf[static BUS_PATH_MAX]);
+/* Sends PropertiesChanged for what differs from what was told; mark: it has all been told (by InterfacesAdded). */
+void gpu_bus_tell(Manager *m, Gpu *g);
+void gpu_bus_mark_told(Gpu *g);
+/* One function as an entry of aa{sv}. */
+void gpu_bus_write_function(Sink *s, const Function *f, const char *host_driver);
+
+/* job-bus.c */
+int job_bus_export(Manager *m);
+const char *job_bus_path(const Job *j, char buf[static BUS_PATH_MAX]);
+void job_bus_tell(Manager *m, Job *j);
+void job_bus_mark_told(Job *j);
+
+/* The sources of the introspection data. */
+extern const sd_bus_vtable manager_vtable[], gpu_vtable[], job_vtable[];

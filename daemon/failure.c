@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "failure.h"
+
+#include "dbus/errors.h"
+
+/* One row per way to fail that has a name or a piece of advice of its own; the first that fits is taken. */
+static const struct {
+        Verb verb;      /* _VERB_MAX: any */
+        int error;      /* 0: any */
+        const char *name;
+        const char *advice;
+} failure_table[] = {
+        { VERB_CHECK, EHOSTDOWN, GPUPT_ERROR_UNREACHABLE,
+          "Its configuration space reads all ones: the card is powered off or has fallen off the bus." },
+        { VERB_CHECK_DRIVER, 0, GPUPT_ERROR_DRIVER_MISSING, "Install or enable the driver's kernel module, then try again." },
+        { VERB_LOAD, ETIMEDOUT, GPUPT_ERROR_TIMEOUT, "Loading the module hangs; see the journal of its unit." },
+        { VERB_LOAD, 0, GPUPT_ERROR_DRIVER_MISSING, "Install or enable the driver's kernel module, then try again." },
+        { VERB_UNLOAD, ETIMEDOUT, GPUPT_ERROR_TIMEOUT, "Unloading the module hangs; see the journal of its unit." },
+        { VERB_UNLOAD, 0, GPUPT_ERROR_IN_USE, "Something still uses the module; end it, then try again." },
+        { VERB_CHECK_MODULE, EBUSY, GPUPT_ERROR_IN_USE, "Something still uses the module; end it, then try again." },
+        { VERB_WAIT_FREE, EBUSY, GPUPT_ERROR_IN_USE,
+          "End what holds it, wait longer (gpuptctl --wait=), or end the holders with --force." },
+        { VERB_WAIT_FREE, ETIMEDOUT, GPUPT_ERROR_TIMEOUT, "A process does not answer /proc; look for one in state D." },
+        { VERB_STOP_UNIT, ETIMEDOUT, GPUPT_ERROR_TIMEOUT, "The unit does not stop; see its journal." },
+        { VERB_START_UNIT, ETIMEDOUT, GPUPT_ERROR_TIMEOUT, "The unit does not start; see its journal." },
+        { VERB_END, ETIMEDOUT, GPUPT_ERROR_IN_USE, "The process does not end, not even by SIGKILL: it hangs in the kernel." },
+        { VERB_BIND, EBUSY, GPUPT_ERROR_IN_USE, "The IOMMU group is owned by a virtual machine, or another driver was faster." },
+        { VERB_WAIT_DRM, ETIMEDOUT, GPUPT_ERROR_TIMEOUT, "The driver is bound but made no display device; see the kernel log." },
+        { _VERB_MAX, ENODEV, GPUPT_ERROR_UNREACHABLE, "It has left the PCI bus." },
+        { _VERB_MAX, ENXIO, GPUPT_ERROR_UNREACHABLE, "It has left the PCI bus." },
+        { _VERB_MAX, ECANCELED, GPUPT_ERROR_CANCELLED, "" },
+        { _VERB_MAX, 0, GPUPT_ERROR_FAILED, "See journalctl -u gpuptd and the kernel log." },
+};
+
+const char *failure_describe(Operation operation, const char *gpu, const Step *step, int error, const char *text, char **ret) {
+        char *message = NULL;
+        size_t i = 0;
+
+        while ((failure_table[i].verb != _VERB_MAX && failure_table[i].verb != step->verb) ||
+               (failure_table[i].error != 0 && failure_table[i].error != -error))
+                i++;
+
+        if (step->verb == VERB_WAIT_FREE && error == -EBUSY) {
+                if (asprintf(&message, "%s is in use: %s. %s", gpu, text, failure_table[i].advice) < 0)
+                        message = NULL;
+        } else if (error == -ECANCELED) {
+                if (asprintf(&message, "The %s of %s was cancelled.", operation_to_string(operation), gpu) < 0)
+                        message = NULL;
+        } else if (asprintf(&message, "The %s of %s failed at '%s %s': %s%s%s. %s", operation_to_string(operation), gpu,
+                            verb_to_string(step->verb), step->target, text, isempty(text) ? "" : ": ", strerror(-error),
+                            failure_table[i].advice) < 0)
+                message = NULL;
+        *ret = message;
+        return failure_table[i].name;
+}

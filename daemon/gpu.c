@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* gpu: the derivation of a GPU's state from the snapshot, in gpu_update(), and the looks for holders that complete it. */
+
+#include "gpu.h"
+
+#include <systemd/sd-login.h>
+
+#include "selector.h"
+#include "util/log.h"
+
+int gpu_new(Host *h, const char *address, Gpu **ret) {
+        _cleanup_(gpu_freep) Gpu *g = calloc(1, sizeof(Gpu));
+        int r;
+
+        if (!g)
+                return -ENOMEM;
+        *g = (Gpu) { .host = h, .state = GPU_ABSENT };
+        g->address = strdup(address);
+        if (!g->address)
+                return -ENOMEM;
+
+        r = host_record_load(h->run_dir, address, &g->record);
+        if (r < 0 && r != -ENOENT) {
+                log_error_errno(r, "The record of %s in %s is not readable, so the card is left as it is: %m", address,
+                                h->run_dir);
+                g->record_unfit = true;
+        }
+        *ret = TAKE_PTR(g);
+        return 0;
+}
+
+Gpu *gpu_free(Gpu *g) {
+        if (!g)
+                return NULL;
+        assert(!g->job);
+        census_waiter_free(g->look);
+        census_free(g->census);
+        free(g->address);
+        free(g->identity);
+        strv_free(g->functions);
+        free(g->name);
+        free(g->modalias);
+        quirks_done(&g->quirks);
+        strv_free(g->blockers);
+        host_record_free(g->record);
+        holders_free(g->holders);
+        free(g->stuck);
+        free(g->last_job.error);
+        free(g->last_job.message);
+        free(g);
+        return NULL;
+}
+
+bool gpu_has_function(const Gpu *g, const char *address) {
+        return streq(g->address, address) || strv_contains(g->functions, address);
+}
+
+const Function *gpu_display(const Gpu *g) {
+        return snapshot_find(g->host->snapshot, g->address);
+}
+
+char *gpu_title(const Gpu *g) {
+        char *text;
+
+        if (isempty(g->name))
+                return strdup(g->address);
+        return asprintf(&text, "%s (%s)", g->address, g->name) < 0 ? NULL : text;
+}
+
+/* ---- holders ---- */
+
+static int add_node(char ***nodes, const Node *n) {
+        _cleanup_free_ char *word = NULL;
+
+        if (asprintf(&word, "%u:%u:%s", n->major, n->minor, n->path) < 0)
+                return -ENOMEM;
+        return strv_contains(*nodes, word) ? 0 : strv_extend(nodes, word);
+}
+
+/* A node of the driver as a whole says something about this card only if the driver has no other one. */
+static bool shared_nodes_count(const Gpu *g, const Function *f) {
+        for (size_t i = 0; i < g->host->snapshot->n_functions; i++) {
+                const Function *other = g->host->snapshot->functions + i;
+
+                if (!gpu_has_function(g, other->address) && streq_ptr(other->driver, f->driver))
+                        return false;
+        }
+        return true;
+}
+
+int gpu_nodes(const Gpu *g, char ***ret) {
+        _cleanup_strv_free_ char **nodes = NULL;
+        int r;
+
+        for (char **a = g->functions; a && *a; a++) {
+                const Function *f = snapshot_find(g->host->snapshot, *a);
+                char path[32];
+
+                for (size_t i = 0; f && i < f->n_nodes; i++) {
+                        if (f->nodes[i].shared && !shared_nodes_count(g, f))
+                                continue;
+                        r = add_node(&nodes, f->nodes + i);
+                        if (r < 0)
+                                return r;
+                }
+                if (!f || f->group < 0)
+                        continue;
+                /* While an unbind from vfio-pci hangs, the kernel has taken the node's class device away already
+                 * (drivers/vfio/vfio_main.c vfio_unregister_group_dev()), but the holder's link still says its name. */
+                (void) snprintf(path, sizeof(path), "/dev/vfio/%d", f->group);
+                r = add_node(&nodes, &(Node) { .path = path });
+                if (r < 0)
+                        return r;
+        }
+        *ret = TAKE_PTR(nodes);
+        return 0;
+}
+
+int gpu_census(Gpu *g, census_handler_t handler, void *userdata, CensusWaiter **ret) {
+        _cleanup_strv_free_ char **nodes = NULL;
+        int r;
+
+        r = gpu_nodes(g, &nodes);
+        if (r < 0)
+                return r;
+        return census_join(g->host, &g->census, nodes, handler, userdata, ret);
+}
+
+static void on_look(int error, const Holders *holders, void *userdata) {
+        Gpu *g = ASSERT_PTR(userdata);
+        Holders *copy = NULL;
+
+        g->look = NULL;
+        if (error >= 0 && holders_copy(holders, &copy) >= 0) {
+                holders_free(g->holders);
+                g->holders = copy;
+        }
+        if (g->look_again) {
+                g->look_again = false;
+                gpu_look(g);
+        }
+        gpu_update(g);
+}
+
+void gpu_look(Gpu *g) {
+        int r;
+
+        if (g->look) {
+                /* What is running may have passed the process already that matters. */
+                g->look_again = true;
+                return;
+        }
+        r = gpu_census(g, on_look, g, &g->look);
+        if (r < 0)
+                log_warning_errno(r, "Failed to look for the holders of %s: %m", g->address);
+}
+
+/* ---- derivation ---- */
+
+static int derive_functions(Gpu *g, const Function *display) {
+        _cleanup_strv_free_ char **functions = NULL;
+        int r;
+
+        r = g->config && g->config->functions
+                    ? selector_explicit(g->host->snapshot, display, g->config->functions, &functions)
+                    : selector_companions(g->host->snapshot, display, &functions);
+        if (r == -ENODEV)
+                r = selector_companions(g->host->snapshot, display, &functions);
+        if (r < 0)
+                return r;
+        /* What was taken stays part of it, whatever the configuration says now or is missing from the bus. */
+        for (char **a = g->record ? g->record->functions : NULL; a && *a && !g->record_unfit; a++)
+                if (!strv_contains(functions, *a)) {
+                        r = strv_extend(&functions, *a);
+                        if (r < 0)
+                                return r;
+                }
+        strv_free(g->functions);
+        g->functions = TAKE_PTR(functions);
+        return 0;
+}
+
+static int derive_identity(Gpu *g, const Function *display) {
+        _cleanup_free_ char *identity = host_record_identity(display);
+
+        if (!identity)
+                return -ENOMEM;
+        if (g->record && !streq(g->record->identity, identity)) {
+                if (!g->record_unfit)
+                        log_error("The record of %s is of another card (%s, here is %s): it is not used.", g->address,
+                                  g->record->identity, identity);
+                g->record_unfit = true;
+        }
+        free(g->identity);
+        g->identity = TAKE_PTR(identity);
+        g->class = display->class;
+        g->vendor = display->vendor;
+        g->device = display->device;
+        g->subsystem_vendor = display->subsystem_vendor;
+        g->subsystem_device = display->subsystem_device;
+        g->boot_vga = display->boot_vga;
+        if (free_and_strdup(&g->modalias, display->modalias) < 0)
+                return -ENOMEM;
+        return display->name ? free_and_strdup(&g->name, display->name) : 0;
+}
+
+static int derive_policy(Gpu *g, const Function *display) {
+        const char *driver = display->driver;
+
+        g->config = config_match(g->host->config, display);
+        if (driver_is_vfio(driver))
+                driver = g->record ? saved_get(&g->record->saved, g->address, "driver") : NULL;
+        quirks_done(&g->quirks);
+        return quirk_db_lookup(g->host->quirks, strempty(display->modalias), driver, &g->quirks);
+}
+
+static bool was_taken(const Gpu *g, const char *address) {
+        return !g->record || strv_contains(g->record->functions, address);
+}
+
+/* What the drivers say, without regard of who has it open. */
+static GpuState driver_state(const Gpu *g) {
+        size_t vfio = 0, host = 0;
+        bool mixed = false;
+
+        for (char **a = g->functions; *a; a++) {
+                const Function *f = snapshot_find(g->host->snapshot, *a);
+                const char *was = g->record ? saved_get(&g->record->saved, *a, "driver") : NULL;
+
+                if (!f) {
+                        mixed = true;
+                        continue;
+                }
+                if (plan_function_is_detached(f)) {
+                        vfio++;
+                        mixed = mixed || !was_taken(g, *a);
+                } else if (was_taken(g, *a)) {
+                        host++;
+                        mixed = mixed || (!isempty(was) && !driver_is_vfio(was) && !f->driver);
+                }
+        }
+        if (mixed || (vfio > 0 && host > 0))
+                return GPU_PARTIAL;
+        return vfio > 0 ? GPU_DETACHED : GPU_HOST;
+}
+
+/* An unbind of somebody else that hangs: the `driver` link is gone first (drivers/base/dd.c
+ * __device_release_driver()), and somebody still has the VFIO node open. */
+static bool is_foreign_stuck(const Gpu *g) {
+        if (g->job || !g->holders || !holders_find_vm(g->holders))
+                return false;
+        for (char **a = g->functions; *a; a++) {
+                const Function *f = snapshot_find(g->host->snapshot, *a);
+
+                if (f && !f->driver)
+                        return true;
+        }
+        return false;
+}
+
+static GpuState derive_state(Gpu *g) {
+        GpuState state;
+
+        if (g->stuck_job)
+                return GPU_STUCK;
+        if (!gpu_display(g))
+                return GPU_ABSENT;
+        if (is_foreign_stuck(g)) {
+                const Holder *vm = holders_find_vm(g->holders);
+
+                if (!g->stuck && asprintf(&g->stuck, "somebody unbinds it while %s (pid %u) has it open; the unbind returns "
+                                          "when that process ends", vm->command, vm->pid) < 0)
+                        g->stuck = NULL;
+                return GPU_STUCK;
+        }
+        free(g->stuck);
+        g->stuck = NULL;
+        if (g->unreachable)
+                return GPU_UNREACHABLE;
+        state = driver_state(g);
+        if (state == GPU_DETACHED && g->holders && holders_find_vm(g->holders))
+                return GPU_ASSIGNED;
+        return state;
+}
+
+/* Holders matter to the state wherever a function is with VFIO, or with nobody. */
+static bool needs_look(const Gpu *g) {
+        for (char **a = g->functions; a && *a; a++) {
+                const Function *f = snapshot_find(g->host->snapshot, *a);
+
+                if (f && (!f->driver || plan_function_is_detached(f)))
+                        return true;
+        }
+        return false;
+}
+
+static void forget_holders(Gpu *g) {
+        g->holders = holders_free(g->holders);
+}
+
+void gpu_update(Gpu *g) {
+        const Function *display = gpu_display(g);
+        GpuState before = g->state;
+        int r = 0;
+
+        if (display) {
+                r = derive_identity(g, display);
+                if (r >= 0)
+                        r = derive_policy(g, display);
+                if (r >= 0)
+                        r = derive_functions(g, display);
+                if (r >= 0) {
+                        g->blockers = strv_free(g->blockers);
+                        r = selector_blockers(g->host->snapshot, g->functions, &g->blockers);
+                }
+                if (r < 0) {
+                        log_error_errno(r, "Failed to derive the state of %s: %m", g->address);
+                        return;
+                }
+                g->viable = display->group >= 0 && strv_length(g->blockers) == 0;
+        } else {
+                g->unreachable = false;
+                forget_holders(g);
+        }
+        if (!needs_look(g))
+                forget_holders(g);
+        g->state = derive_state(g);
+        if (g->state != before && g->state != GPU_ASSIGNED && !g->holders && needs_look(g) && !g->look)
+                gpu_look(g);
+        g->host->listener.gpu_changed(g, g->host->listener.userdata);
+}
+
+int gpu_scan_addresses(const Gpu *g, char ***ret) {
+        _cleanup_strv_free_ char **addresses = NULL;
+        int r;
+
+        r = strv_extend(&addresses, g->address);
+        for (char **a = g->functions; a && *a && r >= 0; a++)
+                if (!strv_contains(addresses, *a))
+                        r = strv_extend(&addresses, *a);
+        for (size_t i = 0; i < g->host->snapshot->n_functions && r >= 0; i++) {
+                const Function *f = g->host->snapshot->functions + i;
+
+                if (f->group < 0 || strv_contains(addresses, f->address))
+                        continue;
+                for (char **a = g->functions; a && *a && r >= 0; a++) {
+                        const Function *own = snapshot_find(g->host->snapshot, *a);
+
+                        if (own && own->group == f->group) {
+                                r = strv_extend(&addresses, f->address);
+                                break;
+                        }
+                }
+        }
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(addresses);
+        return 0;
+}
+
+int gpu_scan(Gpu *g) {
+        _cleanup_strv_free_ char **addresses = NULL;
+        int r;
+
+        r = gpu_scan_addresses(g, &addresses);
+        if (r < 0)
+                return r;
+        return host_scan(g->host, g->address, addresses);
+}
+
+void gpu_set_stuck(Gpu *g, const char *reason) {
+        if (free_and_strdup(&g->stuck, reason) < 0)
+                (void) log_oom();
+        gpu_update(g);
+}
+
+static bool seat_is_active(void) {
+        _cleanup_free_ char *session = NULL;
+        uid_t uid;
+
+        return sd_seat_get_active("seat0", &session, &uid) >= 0 && session;
+}
+
+void gpu_plan_input(const Gpu *g, const Holders *holders, PlanInput *ret) {
+        const HostRecord *record = g->record_unfit ? NULL : g->record;
+
+        *ret = (PlanInput) {
+                .snapshot = g->host->snapshot,
+                .functions = g->functions,
+                .name = g->address,
+                .config = g->config,
+                .last_display = g->config && g->config->last_display == LAST_DISPLAY_ALLOW ? LAST_DISPLAY_ALLOW
+                                                                                           : g->host->config->last_display,
+                .quirks = &g->quirks,
+                .seat_active = seat_is_active(),
+                .record = record ? &record->saved : NULL,
+                .units = record ? record->units : NULL,
+                .modules = record ? record->modules : NULL,
+                .access_given = record && record->access,
+                .access_uid = record ? record->access_uid : 0,
+                .holders = holders,
+        };
+}

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* host: scans are cheap and never wait for a driver (they read attributes without locks, see snapshot.h), so whoever
+ * suspects a change asks for one; a worker that does not come back holds up nothing but the scans of its own key. */
+
+#include "host.h"
+
+#include "util/log.h"
+
+struct Scan {
+        Host *host;
+        char *key;
+        char **addresses;
+        bool again;
+        char **addresses_again;
+        Worker *worker;
+        LIST_FIELDS(Scan, scans);
+};
+
+static Scan *scan_free(Scan *s) {
+        if (!s)
+                return NULL;
+        if (s->host)
+                LIST_REMOVE(scans, s->host->scans, s);
+        worker_free(s->worker);
+        free(s->key);
+        strv_free(s->addresses);
+        strv_free(s->addresses_again);
+        free(s);
+        return NULL;
+}
+DEFINE_CLEANUP(Scan *, scan_free);
+
+static int copy_strv(char *const *from, char ***to) {
+        _cleanup_strv_free_ char **copy = NULL;
+
+        for (; from && *from; from++) {
+                int r = strv_extend(&copy, *from);
+
+                if (r < 0)
+                        return r;
+        }
+        strv_free(*to);
+        *to = TAKE_PTR(copy);
+        return 0;
+}
+
+int host_take_snapshot(Host *h, const char *text, size_t size, char *const *addresses) {
+        _cleanup_(snapshot_freep) Snapshot *fresh = NULL;
+        int r;
+
+        r = snapshot_read(text, size, &fresh);
+        if (r < 0)
+                return r;
+        r = snapshot_merge(h->snapshot, fresh, addresses);
+        if (r < 0)
+                return r;
+        if (!addresses)
+                h->scanned = true;
+        h->listener.scanned(addresses, h->listener.userdata);
+        return 0;
+}
+
+int host_new_worker(Host *h, unsigned job, const char *gpu, worker_handler_t handler, void *userdata, Worker **ret) {
+        WorkerSetup setup = {
+                .program = h->worker_program,
+                .run_dir = h->run_dir,
+                .job = job,
+                .gpu = gpu,
+        };
+
+        return worker_new(h->event, &setup, handler, userdata, ret);
+}
+
+static void on_worker(const WorkerAnswer *answer, void *userdata) {
+        _cleanup_(scan_freep) Scan *s = userdata;
+        Host *h = s->host;
+        int r;
+
+        if (answer->event == WORKER_BEGUN) {
+                TAKE_PTR(s);
+                return;
+        }
+        if (answer->error < 0)
+                log_warning_errno(answer->error, "Failed to read the state of %s (%s), keeping what was known: %m",
+                                  isempty(s->key) ? "the PCI functions" : s->key, answer->text);
+        else {
+                r = host_take_snapshot(h, answer->data, answer->size, *s->key ? s->addresses : NULL);
+                if (r < 0)
+                        log_error_errno(r, "The worker's snapshot is not readable, ignoring it: %m");
+        }
+        if (s->again) {
+                _cleanup_free_ char *key = TAKE_PTR(s->key);
+                _cleanup_strv_free_ char **addresses = TAKE_PTR(s->addresses_again);
+
+                s = scan_free(s);
+                (void) host_scan(h, key, addresses);
+        }
+}
+
+static Scan *find_scan(Host *h, const char *key) {
+        LIST_FOREACH(scans, s, h->scans)
+                if (s->key && streq(s->key, key))
+                        return s;
+        return NULL;
+}
+
+int host_scan(Host *h, const char *key, char *const *addresses) {
+        _cleanup_(scan_freep) Scan *s = NULL;
+        Scan *running = find_scan(h, key);
+        Step step = { .verb = VERB_SNAPSHOT, .target = (char *) "-" };
+        int r;
+
+        if (running) {
+                running->again = true;
+                return copy_strv(addresses, &running->addresses_again);
+        }
+
+        s = calloc(1, sizeof(Scan));
+        if (!s)
+                return -ENOMEM;
+        s->key = strdup(key);
+        if (!s->key)
+                return -ENOMEM;
+        r = copy_strv(addresses, &s->addresses);
+        if (r < 0)
+                return r;
+        r = host_new_worker(h, 0, NULL, on_worker, s, &s->worker);
+        if (r < 0)
+                return log_error_errno(r, "Failed to start %s: %m", h->worker_program);
+        step.arguments = s->addresses;
+        r = worker_send(s->worker, 0, &step);
+        if (r < 0)
+                return r;
+        s->host = h;
+        LIST_APPEND(scans, h->scans, s);
+        TAKE_PTR(s);
+        return 0;
+}
+
+static void on_config_warning(const char *file, unsigned line, const char *message, void *userdata) {
+        log_warning("%s:%u: %s", file, line, message);
+}
+
+int host_load_config(Host *h) {
+        _cleanup_(config_freep) Config *config = NULL;
+        int r;
+
+        r = config_load("", on_config_warning, NULL, &config);
+        if (r < 0)
+                return r;
+        config_free(h->config);
+        h->config = TAKE_PTR(config);
+        return 0;
+}
+
+int host_new(sd_event *event, const char *run_dir, const char *worker_program, Host **ret) {
+        _cleanup_(host_freep) Host *h = calloc(1, sizeof(Host));
+        int r;
+
+        if (!h)
+                return -ENOMEM;
+        h->event = sd_event_ref(event);
+        h->run_dir = strdup(run_dir);
+        h->worker_program = strdup(worker_program);
+        h->snapshot = snapshot_new();
+        if (!h->run_dir || !h->worker_program || !h->snapshot)
+                return -ENOMEM;
+        r = quirk_db_new(&h->quirks);
+        if (r < 0)
+                return r;
+        r = host_load_config(h);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(h);
+        return 0;
+}
+
+Host *host_free(Host *h) {
+        if (!h)
+                return NULL;
+        while (h->scans)
+                scan_free(h->scans);
+        snapshot_free(h->snapshot);
+        config_free(h->config);
+        quirk_db_free(h->quirks);
+        free(h->run_dir);
+        free(h->worker_program);
+        sd_event_unref(h->event);
+        free(h);
+        return NULL;
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* host: the machine as the daemon knows it: the last snapshot of its PCI functions and the scans that renew it, the
+ * policy, and the services that jobs need. It does not know what a GPU or a job is; whoever does listens through HostListener. */
+
+#include <systemd/sd-event.h>
+
+#include "config.h"
+#include "quirks.h"
+#include "snapshot.h"
+#include "util/list.h"
+#include "worker-client.h"
+
+typedef struct Gpu Gpu;
+typedef struct Host Host;
+typedef struct Inhibitor Inhibitor;
+typedef struct Job Job;
+typedef struct Scan Scan;
+typedef struct UnitClient UnitClient;
+
+/* What the upper layers are told. All are set before anything runs. */
+typedef struct HostListener {
+        /* The snapshot has news about these functions (NULL: about all). */
+        void (*scanned)(char *const *addresses, void *userdata);
+        /* Something of the GPU that others can see changed. */
+        void (*gpu_changed)(Gpu *g, void *userdata);
+        void (*job_changed)(Job *j, void *userdata);
+        void (*job_started)(Job *j, void *userdata);
+        /* The job is over; it is freed after the call. */
+        void (*job_ended)(Job *j, void *userdata);
+        void (*release_requested)(Gpu *g, char *const *nodes, unsigned seconds, void *userdata);
+        void *userdata;
+} HostListener;
+
+struct Host {
+        sd_event *event;
+        char *run_dir;
+        char *worker_program;
+        Config *config;
+        QuirkDb *quirks;
+        UnitClient *units;     /* weak */
+        Inhibitor *inhibitor;  /* weak */
+        Snapshot *snapshot;
+        bool scanned;          /* the first inventory is in */
+        HostListener listener;
+        LIST_HEAD(Scan, scans);
+};
+
+int host_new(sd_event *event, const char *run_dir, const char *worker_program, Host **ret);
+Host *host_free(Host *h);
+DEFINE_CLEANUP(Host *, host_free);
+
+/* Reads the configuration again; on failure the old one stays. */
+int host_load_config(Host *h);
+
+/* Asks a worker for a fresh look at these functions (NULL: at all of them). There is at most one scan per key (a GPU's
+ * address, or "" for the inventory) at a time; what is asked for meanwhile is one more scan after it. */
+int host_scan(Host *h, const char *key, char *const *addresses);
+/* Takes in what a worker has read: word lines of a snapshot of these functions. */
+int host_take_snapshot(Host *h, const char *text, size_t size, char *const *addresses);
+
+/* An anonymous worker, or that of a job on a GPU. */
+int host_new_worker(Host *h, unsigned job, const char *gpu, worker_handler_t handler, void *userdata, Worker **ret);

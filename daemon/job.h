@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* job: one operation on one GPU, from the fresh look before it to the fresh look after it. It turns a plan into steps
+ * that were done, in the journal before each; on an error it walks the undo back; past a limit it ends as stuck and goes on
+ * to undo when the kernel lets go. Nobody waits for it. */
+
+#include "gpu.h"
+#include "journal.h"
+#include "step-runner.h"
+
+#define JOB_PROPERTIES_MAX 10U
+
+typedef enum JobStage {
+        STAGE_LOOK,       /* the fresh snapshot that the plan is made from */
+        STAGE_STEPS,
+        STAGE_UNDO,
+        STAGE_LOOK_AGAIN, /* the fresh snapshot that the result is told from */
+        STAGE_OVER,
+} JobStage;
+
+struct Job {
+        Gpu *gpu; /* weak; outlives the job */
+        Intent *intent;
+        PlanOptions options;
+        Holders *shown; /* whom the caller was shown, and force may end; NULL without force */
+        char *sender;   /* unique name of the caller, for limits; NULL after a restart */
+
+        JobState state;
+        JobStage stage;
+        Step look;         /* of both looks */
+        Plan *undo;        /* while in STAGE_UNDO */
+        StepRunner *runner;
+        CensusWaiter *census; /* of a stuck job: who holds it */
+        char *description; /* of the running step */
+        bool writes;       /* it has written to the kernel: the lock against sleep is held */
+        bool cancelled;
+        char *left_over;   /* what could not be undone */
+
+        /* Once it is over. */
+        JobResult result;
+        const char *error; /* D-Bus error name (static), "" if none */
+        char *message;     /* never NULL then */
+
+        uint64_t told[JOB_PROPERTIES_MAX]; /* hash of each property as the bus was last told: job-bus.c */
+        LIST_FIELDS(Job, jobs); /* of the manager */
+};
+
+/* Takes over the options (and shown). Nothing runs before the event loop does, so the caller can answer first. */
+int job_new(Gpu *g, Operation operation, PlanOptions *options, uint32_t uid, Holders *shown, Job **ret);
+/* A job of a daemon that died. Takes over the intent. job_continue() finishes it, or undoes it if a daemon died over it
+ * before. */
+int job_resume(Gpu *g, Intent *intent, Job **ret);
+void job_continue(Job *j);
+Job *job_free(Job *j);
+DEFINE_CLEANUP(Job *, job_free);
+
+bool job_cancellable(const Job *j);
+/* From the next step on it is undone. */
+void job_cancel(Job *j);
+
+/* Where it is: steps of the plan, then of the undo. */
+unsigned job_step(const Job *j);
+unsigned job_steps(const Job *j);

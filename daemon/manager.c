@@ -1,0 +1,618 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "manager.h"
+
+#include <limits.h>
+
+#include "dbus/errors.h"
+#include "dbus/names.h"
+#include "inhibitor.h"
+#include "node-watch.h"
+#include "polkit.h"
+#include "selector.h"
+#include "udev-monitor.h"
+#include "unit-client.h"
+#include "util/log-ids.h"
+#include "util/log.h"
+
+/* A card that does not answer must not keep the service from being ready. */
+#define READY_LIMIT_USEC (3 * 1000000ULL)
+
+/* ---- look-ups ---- */
+
+Gpu *manager_find_gpu(const Manager *m, const char *address) {
+        LIST_FOREACH(gpus, g, m->gpus)
+                if (streq(g->address, address))
+                        return g;
+        return NULL;
+}
+
+static bool matches_ids(const Gpu *g, const char *name) {
+        char ids[16];
+
+        (void) snprintf(ids, sizeof(ids), "%04x:%04x", g->vendor, g->device);
+        return strcasecmp(ids, name) == 0;
+}
+
+static bool matches_address(const Gpu *g, const PciAddress *wanted, bool has_function) {
+        PciAddress own;
+
+        for (char **a = g->functions; a && *a; a++)
+                if (pci_address_parse(*a, &own) >= 0 && pci_address_same_slot(&own, wanted) &&
+                    (!has_function || own.function == wanted->function))
+                        return true;
+        return pci_address_parse(g->address, &own) >= 0 &&
+               (has_function ? pci_address_compare(&own, wanted) == 0 : pci_address_same_slot(&own, wanted));
+}
+
+int manager_resolve_gpu(const Manager *m, const char *name, Gpu **ret) {
+        PciAddress address;
+        bool has_function, is_address = pci_address_parse_short(name, &address, &has_function) >= 0;
+        Gpu *found = NULL;
+
+        LIST_FOREACH(gpus, g, m->gpus) {
+                bool alias = g->config && streq_ptr(g->config->alias, name);
+
+                if (!alias && !(is_address && matches_address(g, &address, has_function)) && !matches_ids(g, name))
+                        continue;
+                if (found)
+                        return -ENOTUNIQ;
+                found = g;
+        }
+        if (!found)
+                return -ENODEV;
+        *ret = found;
+        return 0;
+}
+
+Job *manager_find_job(const Manager *m, unsigned id) {
+        LIST_FOREACH(jobs, j, m->jobs)
+                if (j->intent->id == id)
+                        return j;
+        return NULL;
+}
+
+Lease *manager_find_lease(const Manager *m, const Gpu *g) {
+        LIST_FOREACH(leases, l, m->leases)
+                if (streq(l->lease->gpu, g->address))
+                        return l->lease;
+        return NULL;
+}
+
+unsigned manager_count_leases(const Manager *m, const char *sender) {
+        unsigned n = 0;
+
+        LIST_FOREACH(leases, l, m->leases)
+                n += streq_ptr(l->lease->sender, sender);
+        return n;
+}
+
+/* ---- leases ---- */
+
+/* A released lease is followed by the attach, as soon as nothing is in its way. */
+static void follow_released_leases(Manager *m);
+
+static void on_lease_released(Lease *lease, void *userdata) {
+        log_with(LOG_INFO, 0, MESSAGE_ID_LEASE_RELEASED, LOG_FIELDS({ GPUPT_FIELD_GPU, lease->gpu }),
+                 "%s: its lease was released.", lease->gpu);
+        follow_released_leases(userdata);
+}
+
+static int add_lease(Manager *m, Lease *lease) {
+        ManagerLease *l = calloc(1, sizeof(ManagerLease));
+
+        if (!l)
+                return -ENOMEM;
+        l->lease = lease;
+        LIST_APPEND(leases, m->leases, l);
+        return 0;
+}
+
+int manager_new_lease(Manager *m, Gpu *g, uint32_t uid, const char *sender, int *ret_fd) {
+        _cleanup_close_ int fd = -EBADF;
+        Lease *lease;
+        int r;
+
+        r = lease_new(m->event, m->host->run_dir, m->last_lease + 1, g->address, uid, sender, on_lease_released, m, &lease,
+                      &fd);
+        if (r < 0)
+                return r;
+        m->last_lease++;
+        r = add_lease(m, lease);
+        if (r < 0) {
+                lease_end(lease);
+                return r;
+        }
+        log_with(LOG_INFO, 0, MESSAGE_ID_LEASE_TAKEN, LOG_FIELDS({ GPUPT_FIELD_GPU, g->address }),
+                 "%s: leased by uid %u.", g->address, uid);
+        *ret_fd = TAKE_FD(fd);
+        return 0;
+}
+
+void manager_end_lease(Manager *m, Lease *lease) {
+        LIST_FOREACH_SAFE(leases, l, m->leases)
+                if (l->lease == lease) {
+                        LIST_REMOVE(leases, m->leases, l);
+                        lease_end(l->lease);
+                        free(l);
+                        return;
+                }
+}
+
+static void follow_released_leases(Manager *m) {
+        LIST_FOREACH_SAFE(leases, l, m->leases) {
+                Gpu *g = manager_find_gpu(m, l->lease->gpu);
+                PlanOptions options = {};
+                Job *job;
+                int r;
+
+                if (!l->lease->released || !m->inventoried)
+                        continue;
+                if (g && (g->job || g->stuck_job || g->look || g->state == GPU_ASSIGNED || m->sleeping))
+                        continue;
+                if (g && g->state != GPU_HOST && g->state != GPU_ABSENT) {
+                        r = manager_start_job(m, g, OPERATION_ATTACH, &options, l->lease->uid, NULL, NULL, &job);
+                        if (r < 0) {
+                                log_error_errno(r, "Failed to attach %s after its lease: %m", g->address);
+                                continue;
+                        }
+                        manager_announce_job(m, job);
+                }
+                LIST_REMOVE(leases, m->leases, l);
+                lease_end(l->lease);
+                free(l);
+        }
+}
+
+/* ---- jobs ---- */
+
+static unsigned count_jobs(const Manager *m, const char *sender) {
+        unsigned n = 0;
+
+        LIST_FOREACH(jobs, j, m->jobs)
+                n += streq_ptr(j->sender, sender);
+        return n;
+}
+
+const char *manager_refuse_job(const Manager *m, const Gpu *g, const char *sender, char **ret_message) {
+        const char *name = NULL, *format = NULL;
+
+        if (g->job) {
+                if (asprintf(ret_message, "A job (%u, %s) is running on %s already.", g->job->intent->id,
+                             operation_to_string(g->job->intent->operation), g->address) < 0)
+                        *ret_message = NULL;
+                return GPUPT_ERROR_BUSY;
+        }
+        if (g->state == GPU_STUCK) {
+                *ret_message = strdup(g->stuck ?: "A kernel call on the GPU has not returned.");
+                return GPUPT_ERROR_STUCK;
+        }
+        if (g->record_unfit) {
+                name = GPUPT_ERROR_INCONSISTENT;
+                format = "What is remembered of %s does not fit the hardware; see journalctl -u gpuptd.";
+        } else if (m->sleeping) {
+                name = GPUPT_ERROR_SLEEP_IN_PROGRESS;
+                format = "The host is about to sleep; %s stays as it is until it wakes.";
+        } else if (sender && count_jobs(m, sender) >= m->host->config->jobs_per_sender) {
+                name = SD_BUS_ERROR_LIMITS_EXCEEDED;
+                format = "You have too many jobs running to start another one on %s.";
+        }
+        if (!name)
+                return NULL;
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+        if (asprintf(ret_message, format, g->address) < 0)
+                *ret_message = NULL;
+#pragma GCC diagnostic pop
+        return name;
+}
+
+int manager_start_job(Manager *m, Gpu *g, Operation operation, PlanOptions *options, uint32_t uid, const char *sender,
+                      Holders *shown, Job **ret) {
+        Job *j;
+        int r;
+
+        r = job_new(g, operation, options, uid, shown, &j);
+        if (r < 0)
+                return r;
+        if (sender) {
+                j->sender = strdup(sender);
+                if (!j->sender) {
+                        job_free(j);
+                        return -ENOMEM;
+                }
+        }
+        LIST_APPEND(jobs, m->jobs, j);
+        *ret = j;
+        return 0;
+}
+
+void manager_announce_job(Manager *m, Job *j) {
+        m->hooks.job_added(m, j);
+        m->hooks.gpu_changed(m, j->gpu);
+}
+
+/* ---- what the host tells ---- */
+
+static void on_gpu_changed(Gpu *g, void *userdata) {
+        Manager *m = ASSERT_PTR(userdata);
+
+        m->hooks.gpu_changed(m, g);
+        follow_released_leases(m);
+}
+
+static void on_job_changed(Job *j, void *userdata) {
+        Manager *m = ASSERT_PTR(userdata);
+
+        m->hooks.job_changed(m, j);
+}
+
+static void on_job_started(Job *j, void *userdata) {
+        Manager *m = ASSERT_PTR(userdata);
+
+        LIST_APPEND(jobs, m->jobs, j);
+        manager_announce_job(m, j);
+}
+
+static void on_job_ended(Job *j, void *userdata) {
+        Manager *m = ASSERT_PTR(userdata);
+        Lease *lease = manager_find_lease(m, j->gpu);
+
+        LIST_REMOVE(jobs, m->jobs, j);
+        m->hooks.job_removed(m, j);
+        /* A lease whose detach came to nothing, or whose GPU somebody else has taken back. */
+        if (lease && !lease->released &&
+            ((j->intent->operation == OPERATION_DETACH) != (j->result == RESULT_DONE)))
+                manager_end_lease(m, lease);
+        if (j->result != RESULT_STUCK)
+                job_free(j);
+        follow_released_leases(m);
+}
+
+static void on_release_requested(Gpu *g, char *const *nodes, unsigned seconds, void *userdata) {
+        Manager *m = ASSERT_PTR(userdata);
+
+        m->hooks.release_requested(m, g, nodes, seconds);
+}
+
+static int add_gpu(Manager *m, const char *address, Gpu **ret) {
+        Gpu *g;
+        int r;
+
+        r = gpu_new(m->host, address, &g);
+        if (r < 0)
+                return r;
+        LIST_APPEND(gpus, m->gpus, g);
+        *ret = g;
+        return 0;
+}
+
+static void add_new_gpus(Manager *m) {
+        for (size_t i = 0; i < m->host->snapshot->n_functions; i++) {
+                const Function *f = m->host->snapshot->functions + i;
+                Gpu *g;
+
+                if (!function_is_display(f) || manager_find_gpu(m, f->address) || !selector_is_gpu(m->host->snapshot, f))
+                        continue;
+                if (add_gpu(m, f->address, &g) < 0) {
+                        (void) log_oom();
+                        return;
+                }
+                gpu_update(g);
+                m->hooks.gpu_added(m, g);
+        }
+}
+
+static bool concerns(const Gpu *g, char *const *addresses) {
+        if (!addresses)
+                return true;
+        for (; *addresses; addresses++)
+                if (gpu_has_function(g, *addresses))
+                        return true;
+        return false;
+}
+
+static void become_ready(Manager *m) {
+        if (m->ready_sent)
+                return;
+        m->ready_sent = true;
+        m->ready = sd_event_source_disable_unref(m->ready);
+        m->hooks.ready(m);
+}
+
+/* ---- what the last daemon left ---- */
+
+static void resume_jobs(Manager *m) {
+        _cleanup_free_ unsigned *ids = NULL;
+        int r;
+
+        r = journal_list(m->host->run_dir, &ids);
+        if (r < 0) {
+                log_error_errno(r, "Failed to look for jobs that a daemon left unfinished: %m");
+                return;
+        }
+        for (unsigned *id = ids; *id; id++) {
+                Intent *intent;
+                Gpu *g;
+                Job *j;
+
+                r = journal_load(m->host->run_dir, *id, &intent);
+                if (r < 0) {
+                        log_error_errno(r, "The journal of job %u is not readable, so it is left as it is: %m", *id);
+                        continue;
+                }
+                g = manager_find_gpu(m, intent->gpu);
+                if (!g) {
+                        if (add_gpu(m, intent->gpu, &g) < 0) {
+                                intent_free(intent);
+                                continue;
+                        }
+                        gpu_update(g);
+                        m->hooks.gpu_added(m, g);
+                }
+                if (g->job || g->record_unfit) {
+                        log_error("Job %u of %s cannot be taken up, so its journal is left as it is.", *id, g->address);
+                        intent_free(intent);
+                        continue;
+                }
+                r = job_resume(g, intent, &j);
+                if (r < 0) {
+                        log_error_errno(r, "Failed to take up job %u: %m", *id);
+                        intent_free(intent);
+                        continue;
+                }
+                LIST_APPEND(jobs, m->jobs, j);
+                manager_announce_job(m, j);
+                job_continue(j);
+        }
+}
+
+static void load_leases(Manager *m) {
+        _cleanup_closedir_ DIR *dir = opendir(m->host->run_dir);
+        struct dirent *entry;
+
+        while (dir && (entry = readdir(dir))) {
+                const char *number = startswith(entry->d_name, "lease-");
+                uint64_t id;
+                Lease *lease;
+                int r;
+
+                if (!number || parse_u64(number, UINT_MAX - 1, &id) < 0)
+                        continue;
+                m->last_lease = MAX(m->last_lease, (unsigned) id);
+                r = lease_load(m->event, m->host->run_dir, (unsigned) id, on_lease_released, m, &lease);
+                if (r < 0) {
+                        log_warning_errno(r, "The lease %u is not readable, ignoring it: %m", (unsigned) id);
+                        continue;
+                }
+                if (add_lease(m, lease) < 0)
+                        lease_free(lease);
+        }
+}
+
+static void add_remembered_gpus(Manager *m) {
+        _cleanup_strv_free_ char **addresses = NULL;
+
+        if (host_record_list(m->host->run_dir, &addresses) < 0)
+                return;
+        for (char **a = addresses; a && *a; a++) {
+                Gpu *g;
+
+                if (manager_find_gpu(m, *a) || add_gpu(m, *a, &g) < 0)
+                        continue;
+                gpu_update(g);
+                m->hooks.gpu_added(m, g);
+        }
+}
+
+static void on_scanned(char *const *addresses, void *userdata) {
+        Manager *m = ASSERT_PTR(userdata);
+
+        LIST_FOREACH(gpus, g, m->gpus)
+                if (concerns(g, addresses))
+                        gpu_update(g);
+        if (addresses)
+                return;
+        add_new_gpus(m);
+        if (!m->inventoried) {
+                m->inventoried = true;
+                add_remembered_gpus(m);
+                resume_jobs(m);
+                follow_released_leases(m);
+        }
+        become_ready(m);
+}
+
+/* ---- what happens outside ---- */
+
+static bool shares_group(const Gpu *g, const Function *f) {
+        for (char **a = g->functions; f && f->group >= 0 && a && *a; a++) {
+                const Function *own = snapshot_find(g->host->snapshot, *a);
+
+                if (own && own->group == f->group)
+                        return true;
+        }
+        return false;
+}
+
+static void on_udev(UdevChange change, const char *address, void *userdata) {
+        Manager *m = ASSERT_PTR(userdata);
+        const Function *f;
+        bool ours = false;
+
+        if (change != UDEV_CHANGED) {
+                (void) host_scan(m->host, "", NULL);
+                return;
+        }
+        f = snapshot_find(m->host->snapshot, address);
+        LIST_FOREACH(gpus, g, m->gpus) {
+                if (!gpu_has_function(g, address) && !shares_group(g, f))
+                        continue;
+                ours = true;
+                /* A job's own steps make events; it looks again when it is through. */
+                if (!g->job)
+                        (void) gpu_scan(g);
+        }
+        if (!ours)
+                (void) host_scan(m->host, address, (char *[]) { (char *) address, NULL });
+}
+
+static void on_node(const char *name, void *userdata) {
+        Manager *m = ASSERT_PTR(userdata);
+
+        LIST_FOREACH(gpus, g, m->gpus) {
+                bool concerned = !name && (g->state == GPU_DETACHED || g->state == GPU_ASSIGNED || g->state == GPU_STUCK);
+
+                for (char **a = g->functions; name && a && *a && !concerned; a++) {
+                        const Function *f = snapshot_find(g->host->snapshot, *a);
+                        char group[16];
+
+                        if (!f)
+                                continue;
+                        (void) snprintf(group, sizeof(group), "%d", f->group);
+                        concerned = streq(group, name);
+                        for (size_t i = 0; i < f->n_nodes && !concerned; i++)
+                                concerned = streq_ptr(startswith(f->nodes[i].path, "/dev/vfio/"), name);
+                }
+                if (!concerned)
+                        continue;
+                gpu_look(g);
+                /* The end of a VM may let somebody's unbind return. */
+                if (g->state == GPU_STUCK && !g->stuck_job)
+                        (void) gpu_scan(g);
+        }
+}
+
+static int on_machine(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        on_node(NULL, userdata);
+        return 0;
+}
+
+static void on_sleep(bool start, void *userdata) {
+        Manager *m = ASSERT_PTR(userdata);
+
+        m->sleeping = start;
+        m->hooks.sleeping_changed(m);
+        if (!start)
+                (void) manager_rescan(m);
+}
+
+/* ---- life ---- */
+
+int manager_rescan(Manager *m) {
+        return host_scan(m->host, "", NULL);
+}
+
+int manager_reload(Manager *m) {
+        int r;
+
+        /* The GPUs point into the old configuration. */
+        LIST_FOREACH(gpus, g, m->gpus)
+                g->config = NULL;
+        r = host_load_config(m->host);
+        LIST_FOREACH(gpus, g, m->gpus)
+                gpu_update(g);
+        return r;
+}
+
+int manager_new(sd_event *event, sd_bus *bus, const char *run_dir, const char *worker_program, Manager **ret) {
+        _cleanup_(manager_freep) Manager *m = calloc(1, sizeof(Manager));
+        int r;
+
+        if (!m)
+                return -ENOMEM;
+        m->event = sd_event_ref(event);
+        m->bus = sd_bus_ref(bus);
+        r = host_new(event, run_dir, worker_program, &m->host);
+        if (r >= 0)
+                r = polkit_new(bus, &m->polkit);
+        if (r >= 0)
+                r = inhibitor_new(bus, on_sleep, m, &m->inhibitor);
+        if (r >= 0)
+                r = unit_client_new(bus, &m->units);
+        if (r < 0)
+                return r;
+        m->host->units = m->units;
+        m->host->inhibitor = m->inhibitor;
+        m->host->listener = (HostListener) {
+                .scanned = on_scanned,
+                .gpu_changed = on_gpu_changed,
+                .job_changed = on_job_changed,
+                .job_started = on_job_started,
+                .job_ended = on_job_ended,
+                .release_requested = on_release_requested,
+                .userdata = m,
+        };
+        *ret = TAKE_PTR(m);
+        return 0;
+}
+
+static int on_ready_limit(sd_event_source *source, uint64_t usec, void *userdata) {
+        log_warning("The first look at the PCI functions takes long; serving what is known.");
+        become_ready(userdata);
+        return 0;
+}
+
+int manager_start(Manager *m) {
+        int r;
+
+        /* The watches first, so that nothing happens unseen between the inventory and them. */
+        r = udev_monitor_new_for(m->event, on_udev, m, &m->monitor);
+        if (r < 0)
+                return log_error_errno(r, "Failed to listen to udev: %m");
+        r = node_watch_new(m->event, "/dev", on_node, m, &m->nodes);
+        if (r < 0)
+                return log_error_errno(r, "Failed to watch the VFIO nodes: %m");
+        r = sd_bus_match_signal_async(m->bus, &m->machine_new, "org.freedesktop.machine1", "/org/freedesktop/machine1",
+                                      "org.freedesktop.machine1.Manager", "MachineNew", on_machine, NULL, m);
+        if (r >= 0)
+                r = sd_bus_match_signal_async(m->bus, &m->machine_removed, "org.freedesktop.machine1",
+                                              "/org/freedesktop/machine1", "org.freedesktop.machine1.Manager",
+                                              "MachineRemoved", on_machine, NULL, m);
+        if (r >= 0)
+                r = sd_event_add_time_relative(m->event, &m->ready, CLOCK_MONOTONIC, READY_LIMIT_USEC, 0, on_ready_limit, m);
+        if (r < 0)
+                return log_error_errno(r, "Failed to set up the watches: %m");
+        load_leases(m);
+        return manager_rescan(m);
+}
+
+Manager *manager_free(Manager *m) {
+        if (!m)
+                return NULL;
+        /* Jobs in flight stay in the journal, their workers finish by themselves: the next daemon goes on. */
+        while (m->jobs) {
+                Job *j = m->jobs;
+
+                LIST_REMOVE(jobs, m->jobs, j);
+                job_free(j);
+        }
+        while (m->gpus) {
+                Gpu *g = m->gpus;
+
+                LIST_REMOVE(gpus, m->gpus, g);
+                job_free(g->stuck_job);
+                gpu_free(g);
+        }
+        while (m->leases) {
+                ManagerLease *l = m->leases;
+
+                LIST_REMOVE(leases, m->leases, l);
+                lease_free(l->lease);
+                free(l);
+        }
+        sd_event_source_disable_unref(m->ready);
+        sd_event_source_disable_unref(m->tell);
+        sd_bus_slot_unref(m->machine_new);
+        sd_bus_slot_unref(m->machine_removed);
+        udev_monitor_free(m->monitor);
+        node_watch_free(m->nodes);
+        host_free(m->host);
+        unit_client_free(m->units);
+        inhibitor_free(m->inhibitor);
+        polkit_free(m->polkit);
+        sd_bus_unref(m->bus);
+        sd_event_unref(m->event);
+        free(m);
+        return NULL;
+}

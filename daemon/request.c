@@ -1,0 +1,543 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* request: the way of a method call that changes something: cheap refusals, then (for force) a census of whom it would
+ * end, then polkit, then the same refusals again, then the job. Cheap refusals come first so that nobody is asked for a password for
+ * something that cannot be done. */
+
+#include "request.h"
+
+#include "bus.h"
+#include "dbus/errors.h"
+#include "dbus/names.h"
+#include "options.h"
+#include "polkit.h"
+#include "util/log.h"
+
+struct Request {
+        Manager *manager; /* weak */
+        RequestKind kind;
+        sd_bus_message *message;
+        char *gpu;        /* address */
+        unsigned job;     /* of REQUEST_CANCEL */
+        Operation operation;
+        PlanOptions options;
+        bool access_action; /* the access option needs an action of its own */
+        uint32_t uid;
+        Holders *shown;
+        CensusWaiter *census;
+        PolkitQuery *query;
+        LIST_FIELDS(Request, requests);
+};
+
+static Request *request_free(Request *q) {
+        if (!q)
+                return NULL;
+        if (q->manager)
+                LIST_REMOVE(requests, q->manager->requests, q);
+        census_waiter_free(q->census);
+        polkit_query_free(q->query);
+        plan_options_done(&q->options);
+        holders_free(q->shown);
+        sd_bus_message_unref(q->message);
+        free(q->gpu);
+        free(q);
+        return NULL;
+}
+DEFINE_CLEANUP(Request *, request_free);
+
+void request_free_all(Manager *m) {
+        while (m->requests)
+                request_free(m->requests);
+}
+
+static int sender_uid(sd_bus_message *message, uint32_t *ret) {
+        _cleanup_(sd_bus_creds_unrefp) sd_bus_creds *creds = NULL;
+        uid_t uid;
+        int r;
+
+        r = sd_bus_query_sender_creds(message, SD_BUS_CREDS_EUID, &creds);
+        if (r >= 0)
+                r = sd_bus_creds_get_euid(creds, &uid);
+        if (r >= 0)
+                *ret = uid;
+        return r;
+}
+
+static unsigned count_requests(const Manager *m, const char *sender) {
+        unsigned n = 0;
+
+        LIST_FOREACH(requests, q, m->requests)
+                n += streq_ptr(sd_bus_message_get_sender(q->message), sender);
+        return n;
+}
+
+static int request_new(Manager *m, RequestKind kind, const char *gpu, sd_bus_message *message, Request **ret,
+                       sd_bus_error *error) {
+        _cleanup_(request_freep) Request *q = NULL;
+        int r;
+
+        if (count_requests(m, sd_bus_message_get_sender(message)) >= m->host->config->queries_per_sender)
+                return sd_bus_error_set(error, SD_BUS_ERROR_LIMITS_EXCEEDED,
+                                        "You have too many calls waiting for an answer already.");
+        q = calloc(1, sizeof(Request));
+        if (!q)
+                return -ENOMEM;
+        q->kind = kind;
+        q->operation = kind == REQUEST_ATTACH ? OPERATION_ATTACH : OPERATION_DETACH;
+        q->gpu = strdup(gpu);
+        if (!q->gpu)
+                return -ENOMEM;
+        r = sender_uid(message, &q->uid);
+        if (r < 0)
+                return r;
+        q->message = sd_bus_message_ref(message);
+        q->manager = m;
+        LIST_APPEND(requests, m->requests, q);
+        *ret = TAKE_PTR(q);
+        return 0;
+}
+
+/* Answers with the error (or, without one, with what the errno is) and lets go. */
+static void fail(Request *q, int r, sd_bus_error *error) {
+        if (sd_bus_error_is_set(error))
+                r = sd_bus_reply_method_error(q->message, error);
+        else
+                r = sd_bus_reply_method_errno(q->message, r, NULL);
+        if (r < 0)
+                log_debug_errno(r, "Failed to answer a call, ignoring: %m");
+        request_free(q);
+}
+
+/* ---- refusals ---- */
+
+/* The plan as things stand, or the refusal. */
+static int plan_now(const Request *q, const Gpu *g, Plan **ret, sd_bus_error *error) {
+        _cleanup_free_ char *message = NULL;
+        PlanInput input;
+        int r;
+
+        gpu_plan_input(g, q->operation == OPERATION_DETACH ? q->shown : g->holders, &input);
+        r = plan_build(&input, q->operation, &q->options, ret, &message);
+        return r > 0 ? sd_bus_error_set(error, plan_refusal_error(r), message) : r;
+}
+
+static int check_lease(const Request *q, const Gpu *g, sd_bus_error *error) {
+        const Lease *lease = manager_find_lease(q->manager, g);
+
+        if (q->kind == REQUEST_ACQUIRE) {
+                if (lease)
+                        return sd_bus_error_setf(error, GPUPT_ERROR_BUSY, "%s is leased by uid %u already.", g->address,
+                                                 lease->uid);
+                if (g->state == GPU_DETACHED || g->state == GPU_ASSIGNED)
+                        return sd_bus_error_setf(error, GPUPT_ERROR_NOT_SUPPORTED,
+                                                 "%s is detached already, so a lease could not give it back. Attach it first.",
+                                                 g->address);
+        }
+        if (q->kind == REQUEST_ATTACH && lease && lease->uid != q->uid && !q->options.force)
+                return sd_bus_error_setf(error, GPUPT_ERROR_BUSY,
+                                         "%s is leased by uid %u. Taking it away needs force (gpuptctl --force).", g->address,
+                                         lease->uid);
+        return 0;
+}
+
+/* Everything that can be refused without asking anybody. */
+static int check_request(const Request *q, const Gpu *g, Plan **ret, sd_bus_error *error) {
+        _cleanup_free_ char *message = NULL;
+        const char *name;
+        int r;
+
+        name = manager_refuse_job(q->manager, g, sd_bus_message_get_sender(q->message), &message);
+        if (name)
+                return sd_bus_error_set(error, name, message);
+        r = check_lease(q, g, error);
+        if (r < 0)
+                return r;
+        if (q->kind == REQUEST_ACQUIRE && manager_count_leases(q->manager, sd_bus_message_get_sender(q->message)) >=
+                                                   q->manager->host->config->leases_per_sender)
+                return sd_bus_error_set(error, SD_BUS_ERROR_LIMITS_EXCEEDED, "You hold too many leases already.");
+        return plan_now(q, g, ret, error);
+}
+
+/* ---- the job ---- */
+
+static int start_job(Request *q, Gpu *g, sd_bus_error *error) {
+        const char *sender = sd_bus_message_get_sender(q->message);
+        _cleanup_close_ int lease_fd = -EBADF;
+        char path[BUS_PATH_MAX];
+        Lease *lease = manager_find_lease(q->manager, g);
+        Job *j;
+        int r;
+
+        if (q->kind == REQUEST_ACQUIRE) {
+                r = manager_new_lease(q->manager, g, q->uid, sender, &lease_fd);
+                if (r < 0)
+                        return r;
+        }
+        r = manager_start_job(q->manager, g, q->operation, &q->options, q->uid, sender, q->shown, &j);
+        if (r < 0) {
+                if (q->kind == REQUEST_ACQUIRE)
+                        manager_end_lease(q->manager, manager_find_lease(q->manager, g));
+                return r;
+        }
+        q->shown = NULL; /* the job's now */
+        if (q->kind == REQUEST_ATTACH && lease)
+                manager_end_lease(q->manager, lease);
+        job_bus_path(j, path);
+        r = q->kind == REQUEST_ACQUIRE ? sd_bus_reply_method_return(q->message, "ho", lease_fd, path)
+                                       : sd_bus_reply_method_return(q->message, "o", path);
+        if (r < 0)
+                log_debug_errno(r, "Failed to answer a call, ignoring: %m");
+        manager_announce_job(q->manager, j);
+        return 0;
+}
+
+static void on_polkit(PolkitVerdict verdict, void *userdata) {
+        Request *q = ASSERT_PTR(userdata);
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        _cleanup_(plan_freep) Plan *plan = NULL;
+        Gpu *g;
+        int r = 0;
+
+        q->query = NULL;
+        if (verdict == POLKIT_GONE) {
+                request_free(q);
+                return;
+        }
+        if (verdict == POLKIT_DENIED)
+                r = sd_bus_error_set(&error, SD_BUS_ERROR_ACCESS_DENIED, "You are not allowed to do that to this GPU.");
+        else if (verdict == POLKIT_CHALLENGE)
+                r = sd_bus_error_set(&error, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED,
+                                     "This needs authentication, and the caller does not allow a dialog.");
+        if (r < 0) {
+                fail(q, r, &error);
+                return;
+        }
+
+        /* Minutes may have passed. */
+        g = manager_find_gpu(q->manager, q->gpu);
+        if (!g)
+                r = sd_bus_error_setf(&error, GPUPT_ERROR_NO_SUCH_GPU, "%s is not there any more.", q->gpu);
+        else
+                r = check_request(q, g, &plan, &error);
+        if (r >= 0)
+                r = start_job(q, g, &error);
+        if (r < 0)
+                fail(q, r, &error);
+        else
+                request_free(q);
+}
+
+/* One line for the dialog: whom it ends, and what it does. */
+static char *plan_sentence(const Request *q, const Plan *plan) {
+        _cleanup_free_ char *who = q->shown && q->shown->n > 0 ? holders_describe(q->shown) : NULL;
+        char *text;
+
+        if (asprintf(&text, "%zu steps%s%s%s%s", plan->n, who ? "; ends: " : "", strempty(who),
+                     q->options.disrupt_session ? "; the session that uses its display is disrupted" : "",
+                     q->options.access ? "; the caller gets access to it" : "") < 0)
+                return NULL;
+        return text;
+}
+
+static int authorise(Request *q, const Gpu *g, const Plan *plan) {
+        _cleanup_free_ char *sentence = plan_sentence(q, plan);
+        const char *actions[5] = {};
+        char vendor[8], device[8];
+        size_t n = 0;
+
+        if (!sentence)
+                return -ENOMEM;
+        /* force and disrupt-session imply the rest (org.freedesktop.policykit.imply): one dialog. */
+        if (q->options.force)
+                actions[n++] = GPUPT_ACTION_FORCE;
+        if (q->options.disrupt_session)
+                actions[n++] = GPUPT_ACTION_DISRUPT_SESSION;
+        if (n == 0)
+                actions[n++] = q->operation == OPERATION_ATTACH ? GPUPT_ACTION_ATTACH : GPUPT_ACTION_DETACH;
+        if (q->access_action)
+                actions[n++] = GPUPT_ACTION_ACCESS;
+
+        (void) snprintf(vendor, sizeof(vendor), "%04x", g->vendor);
+        (void) snprintf(device, sizeof(device), "%04x", g->device);
+        const char *details[] = {
+                "gpu", g->address, "name", strempty(g->name), "vendor", vendor, "device", device,
+                "operation", operation_to_string(q->operation), "plan", sentence, NULL,
+        };
+        return polkit_ask(q->manager->polkit, q->message, (char *const *) actions, details,
+                          q->manager->host->config->queries_per_sender, on_polkit, q, &q->query);
+}
+
+static int reply_plan(Request *q, const Plan *plan) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        int r;
+
+        r = sd_bus_message_new_method_return(q->message, &reply);
+        if (r >= 0)
+                r = sd_bus_message_open_container(reply, 'a', "(sss)");
+        for (size_t i = 0; i < plan->n && r >= 0; i++) {
+                _cleanup_free_ char *detail = step_describe(plan->steps + i);
+
+                r = sd_bus_message_append(reply, "(sss)", verb_to_string(plan->steps[i].verb), plan->steps[i].target,
+                                          strempty(detail));
+        }
+        if (r >= 0)
+                r = sd_bus_message_close_container(reply);
+        return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+}
+
+/* With all that has to be known: refuse, or answer, or ask. Negative: the caller reports it. */
+static int proceed(Request *q, Gpu *g, sd_bus_error *error) {
+        _cleanup_(plan_freep) Plan *plan = NULL;
+        int r;
+
+        if (q->kind == REQUEST_PLAN) {
+                r = plan_now(q, g, &plan, error);
+                if (r >= 0)
+                        r = reply_plan(q, plan);
+                if (r >= 0)
+                        request_free(q);
+                return r;
+        }
+        r = check_request(q, g, &plan, error);
+        if (r >= 0)
+                r = authorise(q, g, plan);
+        if (r == -EDQUOT)
+                return sd_bus_error_set(error, SD_BUS_ERROR_LIMITS_EXCEEDED, "You have too many questions open at polkit.");
+        return r;
+}
+
+static void on_census(int census_error, const Holders *holders, void *userdata) {
+        Request *q = ASSERT_PTR(userdata);
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        Gpu *g = manager_find_gpu(q->manager, q->gpu);
+        int r;
+
+        q->census = NULL;
+        if (census_error < 0)
+                r = sd_bus_error_set(&error, GPUPT_ERROR_TIMEOUT,
+                                     "The census of the holders did not end: a process on this host does not answer /proc.");
+        else if (!g)
+                r = sd_bus_error_setf(&error, GPUPT_ERROR_NO_SUCH_GPU, "%s is not there any more.", q->gpu);
+        else {
+                r = holders_copy(holders, &q->shown);
+                if (r >= 0)
+                        r = proceed(q, g, &error);
+        }
+        if (r < 0)
+                fail(q, r, &error);
+}
+
+static int read_options(Request *q, Gpu *g, sd_bus_message *message, sd_bus_error *error) {
+        AccessOption access;
+        int r;
+
+        r = options_read(message, g, q->manager->host->config->wait_sec, &q->options, &access, error);
+        if (r < 0)
+                return r;
+        if (access == ACCESS_UNSET && q->kind == REQUEST_ACQUIRE)
+                access = ACCESS_CALLER;
+        /* root has access anyway. */
+        q->options.access = access == ACCESS_CALLER && q->uid != 0 && q->operation == OPERATION_DETACH;
+        q->options.uid = q->uid;
+        q->access_action = q->options.access;
+        return 0;
+}
+
+/* Reads the options and goes as far as it can at once. */
+static int submit(Request *owned, Gpu *g, sd_bus_message *message, sd_bus_error *error) {
+        _cleanup_(request_freep) Request *q = owned;
+        int r;
+
+        r = read_options(q, g, message, error);
+        if (r < 0)
+                return r;
+        if (q->options.force && q->operation == OPERATION_DETACH) {
+                _cleanup_(plan_freep) Plan *plan = NULL;
+
+                /* What can be refused without a census is refused before it. */
+                r = q->kind == REQUEST_PLAN ? plan_now(q, g, &plan, error) : check_request(q, g, &plan, error);
+                if (r >= 0)
+                        r = gpu_census(g, on_census, q, &q->census);
+        } else
+                r = proceed(q, g, error);
+        if (r < 0)
+                return r;
+        /* It lives on in the manager's list, or is over. */
+        TAKE_PTR(q);
+        return 1;
+}
+
+int request_job(RequestKind kind, Manager *m, Gpu *g, sd_bus_message *message, sd_bus_error *error) {
+        Request *q;
+        int r;
+
+        r = request_new(m, kind, g->address, message, &q, error);
+        return r < 0 ? r : submit(q, g, message, error);
+}
+
+int request_plan(Manager *m, Gpu *g, sd_bus_message *message, sd_bus_error *error) {
+        const char *name;
+        Request *q;
+        int r;
+
+        r = sd_bus_message_read(message, "s", &name);
+        if (r < 0)
+                return r;
+        r = request_new(m, REQUEST_PLAN, g->address, message, &q, error);
+        if (r < 0)
+                return r;
+        q->operation = operation_from_string(name);
+        if (q->operation < 0) {
+                request_free(q);
+                return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "There is no operation '%.32s'.", name);
+        }
+        return submit(q, g, message, error);
+}
+
+/* ---- holders ---- */
+
+/* Of other people's processes only what is needed to know whom to ask. */
+static void write_holder(Sink *s, const Holder *h, uint32_t uid) {
+        bool all = uid == 0 || h->uid == uid;
+
+        sink_open(s, 'a', "{sv}");
+        sink_entry_u32(s, "pid", h->pid);
+        sink_entry_strv(s, "nodes", h->nodes);
+        sink_entry_string(s, "unit", h->unit);
+        if (all) {
+                sink_entry_u64(s, "start-time", h->start);
+                sink_entry_u32(s, "uid", h->uid);
+                sink_entry_string(s, "command", h->command);
+                sink_entry_string(s, "session", h->session);
+                sink_entry_string(s, "machine", h->machine);
+        }
+        sink_close(s);
+}
+
+static void on_holders(int census_error, const Holders *holders, void *userdata) {
+        Request *q = ASSERT_PTR(userdata);
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        Sink s = {};
+        int r;
+
+        q->census = NULL;
+        if (census_error < 0)
+                r = sd_bus_error_set(&error, GPUPT_ERROR_TIMEOUT,
+                                     "The census of the holders did not end: a process on this host does not answer /proc.");
+        else
+                r = sd_bus_message_new_method_return(q->message, &reply);
+        if (r >= 0) {
+                s.message = reply;
+                sink_open(&s, 'a', "a{sv}");
+                for (size_t i = 0; i < holders->n; i++)
+                        write_holder(&s, holders->list + i, q->uid);
+                sink_close(&s);
+                r = s.r < 0 ? s.r : sd_bus_send(NULL, reply, NULL);
+        }
+        if (r < 0)
+                fail(q, r, &error);
+        else
+                request_free(q);
+}
+
+int request_holders(Manager *m, Gpu *g, sd_bus_message *message, sd_bus_error *error) {
+        _cleanup_(request_freep) Request *q = NULL;
+        int r;
+
+        r = request_new(m, REQUEST_HOLDERS, g->address, message, &q, error);
+        if (r >= 0)
+                r = gpu_census(g, on_holders, q, &q->census);
+        if (r < 0)
+                return r;
+        TAKE_PTR(q);
+        return 1;
+}
+
+/* ---- calls that need nothing but a yes ---- */
+
+static int act(Request *q, sd_bus_error *error) {
+        Job *j;
+        int r;
+
+        if (q->kind == REQUEST_RELOAD) {
+                r = manager_reload(q->manager);
+                return r < 0 ? r : sd_bus_reply_method_return(q->message, NULL);
+        }
+        j = manager_find_job(q->manager, q->job);
+        if (!j)
+                return sd_bus_error_setf(error, GPUPT_ERROR_NO_SUCH_JOB, "The job %u is over.", q->job);
+        if (!job_cancellable(j))
+                return sd_bus_error_setf(error, GPUPT_ERROR_NOT_SUPPORTED,
+                                         "The job %u cannot be cancelled any more: it is being undone, or stuck.", q->job);
+        /* The answer first: the job may be over before this returns. */
+        r = sd_bus_reply_method_return(q->message, NULL);
+        job_cancel(j);
+        return r;
+}
+
+static void on_simple_polkit(PolkitVerdict verdict, void *userdata) {
+        Request *q = ASSERT_PTR(userdata);
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        int r;
+
+        q->query = NULL;
+        switch (verdict) {
+        case POLKIT_ALLOWED:
+                r = act(q, &error);
+                break;
+        case POLKIT_DENIED:
+                r = sd_bus_error_set(&error, SD_BUS_ERROR_ACCESS_DENIED, "You are not allowed to do that.");
+                break;
+        case POLKIT_CHALLENGE:
+                r = sd_bus_error_set(&error, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED,
+                                     "This needs authentication, and the caller does not allow a dialog.");
+                break;
+        default:
+                r = 0;
+        }
+        if (r < 0)
+                fail(q, r, &error);
+        else
+                request_free(q);
+}
+
+static int ask_simple(Request *owned, const char *action, const char *gpu, sd_bus_error *error) {
+        _cleanup_(request_freep) Request *q = owned;
+        const char *actions[] = { action, NULL }, *details[] = { "gpu", gpu, NULL };
+        int r;
+
+        r = polkit_ask(q->manager->polkit, q->message, (char *const *) actions, details,
+                       q->manager->host->config->queries_per_sender, on_simple_polkit, q, &q->query);
+        if (r == -EDQUOT)
+                return sd_bus_error_set(error, SD_BUS_ERROR_LIMITS_EXCEEDED, "You have too many questions open at polkit.");
+        if (r < 0)
+                return r;
+        TAKE_PTR(q);
+        return 1;
+}
+
+int request_cancel(Manager *m, Job *j, sd_bus_message *message, sd_bus_error *error) {
+        Request *q;
+        int r;
+
+        r = request_new(m, REQUEST_CANCEL, j->gpu->address, message, &q, error);
+        if (r < 0)
+                return r;
+        q->job = j->intent->id;
+        /* One's own jobs, always. */
+        if (q->uid == j->intent->uid) {
+                r = act(q, error);
+                request_free(q);
+                return r < 0 ? r : 1;
+        }
+        return ask_simple(q, GPUPT_ACTION_CANCEL, j->gpu->address, error);
+}
+
+int request_reload(Manager *m, sd_bus_message *message, sd_bus_error *error) {
+        Request *q;
+        int r;
+
+        r = request_new(m, REQUEST_RELOAD, "", message, &q, error);
+        return r < 0 ? r : ask_simple(q, GPUPT_ACTION_CONFIGURE, "", error);
+}

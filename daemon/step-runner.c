@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* step-runner: executors behind one face. Every step has two limits (step.h): past the first it is slow, which is said;
+ * past the second a worker's step is stuck, which ends the job but not the step, and any other step has failed with
+ * ETIMEDOUT. Nothing here signals a worker: a signal would turn its wait in the kernel into one that never ends
+ * (drivers/vfio/vfio_main.c vfio_unregister_group_dev()). */
+
+#include "step-runner.h"
+
+#include <sys/epoll.h>
+#include <sys/syscall.h>
+
+#include "dbus/names.h"
+#include "journal.h"
+#include "unit-client.h"
+#include "util/log.h"
+
+/* How long to wait before the next census: asked politely, holders let go within half a second. */
+static const uint64_t census_pause_usec[] = { 50000, 100000, 200000, 400000, 1000000 };
+
+struct StepRunner {
+        Gpu *gpu; /* weak */
+        unsigned job;
+        run_handler_t handler;
+        void *userdata;
+
+        const Step *step; /* weak, of the step in flight; NULL between steps */
+        unsigned number;
+        bool stuck;
+
+        Worker *worker;
+        int pidfd; /* of an adopted worker */
+        UnitOperation *unit;
+        CensusWaiter *census;
+        Holders *shown;       /* whom the last census of this job found */
+        unsigned rounds;      /* of the census in this step */
+        uint64_t deadline;    /* CLOCK_MONOTONIC, of a wait */
+        sd_event_source *slow, *limit, *pause, *adopted, *now;
+        int now_error; /* of a step that is over at once */
+};
+
+static void disarm(StepRunner *r) {
+        r->slow = sd_event_source_disable_unref(r->slow);
+        r->limit = sd_event_source_disable_unref(r->limit);
+        r->pause = sd_event_source_disable_unref(r->pause);
+        r->adopted = sd_event_source_disable_unref(r->adopted);
+        r->now = sd_event_source_disable_unref(r->now);
+        r->unit = unit_operation_free(r->unit);
+        r->census = census_waiter_free(r->census);
+        safe_close(r->pidfd);
+        r->pidfd = -EBADF;
+        r->step = NULL;
+        r->stuck = false;
+}
+
+static void finish(StepRunner *r, RunEvent event, int error, const char *text, const char *data, size_t size) {
+        RunResult result = { event, error, text, data, size };
+
+        disarm(r);
+        r->handler(&result, r->userdata);
+}
+
+/* ---- limits ---- */
+
+static int on_slow(sd_event_source *source, uint64_t usec, void *userdata) {
+        StepRunner *r = ASSERT_PTR(userdata);
+        RunResult result = { RUN_SLOW, 0, "", "", 0 };
+
+        r->handler(&result, r->userdata);
+        return 0;
+}
+
+static int on_limit(sd_event_source *source, uint64_t usec, void *userdata) {
+        StepRunner *r = ASSERT_PTR(userdata);
+        RunResult result = { RUN_STUCK, -ETIMEDOUT, "the kernel call has not returned", "", 0 };
+
+        if (verb_info(r->step->verb)->executor != EXECUTOR_WORKER) {
+                finish(r, RUN_DONE, -ETIMEDOUT, "it took too long", "", 0);
+                return 0;
+        }
+        r->stuck = true;
+        r->handler(&result, r->userdata);
+        return 0;
+}
+
+/* Waits bring their own deadline; the verb's limit is for what should never take that long. */
+static int arm(StepRunner *r) {
+        const VerbInfo *info = verb_info(r->step->verb);
+        unsigned stuck_sec = r->gpu->host->config->step_timeout_sec ?: info->stuck_sec;
+        sd_event *event = r->gpu->host->event;
+        int k = 0;
+
+        if (info->slow_sec > 0)
+                k = sd_event_add_time_relative(event, &r->slow, CLOCK_MONOTONIC, info->slow_sec * 1000000ULL, 0, on_slow, r);
+        if (k >= 0 && stuck_sec > 0 && info->executor != EXECUTOR_WAIT)
+                k = sd_event_add_time_relative(event, &r->limit, CLOCK_MONOTONIC, stuck_sec * 1000000ULL, 0, on_limit, r);
+        return k;
+}
+
+/* ---- at once ---- */
+
+static int on_now(sd_event_source *source, void *userdata) {
+        StepRunner *r = ASSERT_PTR(userdata);
+
+        finish(r, RUN_DONE, r->now_error, "", "", 0);
+        return 0;
+}
+
+/* Ends the step from the event loop, never from within step_runner_run(). */
+static int finish_soon(StepRunner *r, int error) {
+        r->now_error = error;
+        return sd_event_add_defer(r->gpu->host->event, &r->now, on_now, r);
+}
+
+/* ---- worker ---- */
+
+static void on_worker(const WorkerAnswer *answer, void *userdata) {
+        StepRunner *r = ASSERT_PTR(userdata);
+
+        switch (answer->event) {
+        case WORKER_BEGUN:
+                return;
+        case WORKER_DONE:
+                finish(r, RUN_DONE, answer->error, answer->text, answer->data, answer->size);
+                return;
+        case WORKER_GONE:
+                r->worker = worker_free(r->worker);
+                if (r->step)
+                        finish(r, RUN_LOST, -EPIPE, "the worker process ended in the middle of it", "", 0);
+                return;
+        }
+}
+
+int step_runner_worker(StepRunner *r, uint32_t *ret_pid) {
+        int k;
+
+        if (!r->worker) {
+                k = host_new_worker(r->gpu->host, r->job, r->gpu->address, on_worker, r, &r->worker);
+                if (k < 0)
+                        return k;
+        }
+        *ret_pid = worker_pid(r->worker);
+        return 0;
+}
+
+static int run_worker(StepRunner *r) {
+        uint32_t pid;
+        int k;
+
+        k = step_runner_worker(r, &pid);
+        if (k < 0)
+                return k;
+        return worker_send(r->worker, r->number, r->step);
+}
+
+static bool was_shown(const StepRunner *r, const Step *step) {
+        uint64_t pid, start;
+
+        return !r->shown || (parse_u64(step->target, UINT32_MAX, &pid) >= 0 && step->arguments &&
+                             parse_u64(step->arguments[0], UINT64_MAX, &start) >= 0 &&
+                             holders_contains(r->shown, (uint32_t) pid, start));
+}
+
+/* ---- units ---- */
+
+static void on_unit(int error, const char *text, bool was_active, void *userdata) {
+        StepRunner *r = ASSERT_PTR(userdata);
+        _cleanup_free_ char *data = NULL;
+
+        r->unit = NULL;
+        if (r->step->verb == VERB_STOP_UNIT &&
+            asprintf(&data, "saved %s active %s\n", r->step->target, was_active ? "yes" : "no") < 0)
+                data = NULL;
+        finish(r, RUN_DONE, error, text, strempty(data), strlen(strempty(data)));
+}
+
+static int run_unit(StepRunner *r) {
+        _cleanup_free_ char *name = NULL;
+        UnitAction action = r->step->verb == VERB_STOP_UNIT ? UNIT_STOP : UNIT_START;
+
+        switch (r->step->verb) {
+        case VERB_LOAD:
+                name = unit_instance_name(GPUPT_UNIT_MODPROBE, r->step->target);
+                break;
+        case VERB_UNLOAD:
+                name = unit_instance_name(GPUPT_UNIT_UNLOAD, r->step->target);
+                break;
+        default:
+                name = strdup(r->step->target);
+        }
+        if (!name)
+                return -ENOMEM;
+        return unit_client_do(r->gpu->host->units, action, name, on_unit, r, &r->unit);
+}
+
+/* ---- waits ---- */
+
+static int look_for_holders(StepRunner *r);
+
+static int on_pause(sd_event_source *source, uint64_t usec, void *userdata) {
+        StepRunner *r = ASSERT_PTR(userdata);
+        int k;
+
+        r->pause = sd_event_source_disable_unref(r->pause);
+        k = look_for_holders(r);
+        if (k < 0)
+                finish(r, RUN_DONE, k, "starting a census of the holders", "", 0);
+        return 0;
+}
+
+static void on_census(int error, const Holders *holders, void *userdata) {
+        StepRunner *r = ASSERT_PTR(userdata);
+        _cleanup_free_ char *text = NULL;
+        uint64_t now;
+        int k;
+
+        r->census = NULL;
+        if (error < 0) {
+                finish(r, RUN_DONE, error, "the census of the holders did not end", "", 0);
+                return;
+        }
+        r->shown = holders_free(r->shown);
+        k = holders_copy(holders, &r->shown);
+        if (k < 0) {
+                finish(r, RUN_DONE, k, "keeping the census", "", 0);
+                return;
+        }
+        if (holders->n == 0) {
+                finish(r, RUN_DONE, 0, "", "", 0);
+                return;
+        }
+
+        (void) sd_event_now(r->gpu->host->event, CLOCK_MONOTONIC, &now);
+        if (now >= r->deadline) {
+                if (r->step->verb == VERB_WAIT_ASKED)
+                        finish(r, RUN_DONE, 0, "", "", 0);
+                else {
+                        text = holders_describe(holders);
+                        finish(r, RUN_DONE, -EBUSY, strempty(text), "", 0);
+                }
+                return;
+        }
+        k = sd_event_add_time_relative(r->gpu->host->event, &r->pause, CLOCK_MONOTONIC,
+                                       census_pause_usec[MIN(r->rounds, ELEMENTSOF(census_pause_usec) - 1)], 0, on_pause, r);
+        r->rounds++;
+        if (k < 0)
+                finish(r, RUN_DONE, k, "waiting for the holders", "", 0);
+}
+
+static int look_for_holders(StepRunner *r) {
+        return gpu_census(r->gpu, on_census, r, &r->census);
+}
+
+static int run_wait(StepRunner *r) {
+        uint64_t now, seconds = 0;
+        int k;
+
+        if (r->step->verb == VERB_ASK) {
+                _cleanup_strv_free_ char **nodes = NULL, **paths = NULL;
+
+                k = gpu_nodes(r->gpu, &nodes);
+                for (char **n = nodes; n && *n && k >= 0; n++)
+                        k = strv_extend(&paths, strchr(*n, '/') ?: *n);
+                if (k < 0)
+                        return k;
+                r->gpu->host->listener.release_requested(r->gpu, paths, GPUPT_WAIT_DEFAULT_SEC,
+                                                         r->gpu->host->listener.userdata);
+                return finish_soon(r, 0);
+        }
+        if (r->step->arguments && parse_u64(r->step->arguments[0], GPUPT_WAIT_MAX_SEC, &seconds) < 0)
+                return -EBADMSG;
+        k = sd_event_now(r->gpu->host->event, CLOCK_MONOTONIC, &now);
+        if (k < 0)
+                return k;
+        r->deadline = now + seconds * 1000000;
+        r->rounds = 0;
+        return look_for_holders(r);
+}
+
+/* ---- face ---- */
+
+int step_runner_run(StepRunner *r, unsigned number, const Step *step) {
+        int k;
+
+        if (r->step)
+                return -EBUSY;
+        r->step = step;
+        r->number = number;
+        switch (verb_info(step->verb)->executor) {
+        case EXECUTOR_WORKER:
+                /* Whoever let go when asked is not ended. */
+                k = step->verb == VERB_END && !was_shown(r, step) ? finish_soon(r, 0) : run_worker(r);
+                break;
+        case EXECUTOR_UNIT:
+                k = run_unit(r);
+                break;
+        case EXECUTOR_WAIT:
+                k = run_wait(r);
+                break;
+        default:
+                k = -EOPNOTSUPP;
+        }
+        if (k >= 0)
+                k = arm(r);
+        if (k < 0)
+                disarm(r);
+        return k;
+}
+
+static int on_adopted_ended(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        StepRunner *r = ASSERT_PTR(userdata);
+        _cleanup_free_ char *data = NULL, *text = NULL;
+        int error, k;
+
+        k = journal_read_result(r->gpu->host->run_dir, r->job, r->number, &data, &error, &text);
+        if (k < 0)
+                finish(r, RUN_LOST, -EPIPE, "the worker process ended in the middle of it", "", 0);
+        else
+                finish(r, RUN_DONE, -error, text, data, strlen(data));
+        return 0;
+}
+
+int step_runner_adopt(StepRunner *r, uint32_t pid, uint64_t start, unsigned number, const Step *step) {
+        uint64_t now_start;
+        int k;
+
+        /* The pidfd first: after it the start time cannot be of a process that took over the number. */
+        r->pidfd = RET_NERRNO((int) syscall(SYS_pidfd_open, pid, 0));
+        if (r->pidfd < 0)
+                return r->pidfd;
+        k = process_start_time(pid, &now_start);
+        if (k < 0 || now_start != start) {
+                disarm(r);
+                return k < 0 ? k : -ESRCH;
+        }
+        r->step = step;
+        r->number = number;
+        k = sd_event_add_io(r->gpu->host->event, &r->adopted, r->pidfd, EPOLLIN, on_adopted_ended, r);
+        if (k >= 0)
+                k = arm(r);
+        if (k < 0)
+                disarm(r);
+        return k;
+}
+
+bool step_runner_cancel_wait(StepRunner *r) {
+        if (!r->step || verb_info(r->step->verb)->executor != EXECUTOR_WAIT)
+                return false;
+        finish(r, RUN_DONE, -ECANCELED, "it was cancelled", "", 0);
+        return true;
+}
+
+int step_runner_new(Gpu *g, unsigned job, run_handler_t handler, void *userdata, StepRunner **ret) {
+        StepRunner *r = calloc(1, sizeof(StepRunner));
+
+        if (!r)
+                return -ENOMEM;
+        *r = (StepRunner) { .gpu = g, .job = job, .handler = handler, .userdata = userdata, .pidfd = -EBADF };
+        *ret = r;
+        return 0;
+}
+
+StepRunner *step_runner_free(StepRunner *r) {
+        if (!r)
+                return NULL;
+        disarm(r);
+        worker_free(r->worker);
+        holders_free(r->shown);
+        free(r);
+        return NULL;
+}
