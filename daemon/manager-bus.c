@@ -68,7 +68,7 @@ static void hook_job_removed(Manager *m, Job *j) {
 
         job_bus_tell(m, j);
         gpu_bus_tell(m, j->gpu);
-        (void) sd_bus_emit_signal(m->bus, GPUPT_OBJECT_PATH, GPUPT_MANAGER_INTERFACE, "JobRemoved", "uosss", j->intent->id,
+        (void) sd_bus_emit_signal(m->bus, GPUPT_OBJECT_PATH, GPUPT_MANAGER_INTERFACE, "JobRemoved", "uossss", j->intent->id,
                                   job_bus_path(j, path), j->gpu->address, job_result_to_string(j->result), j->error,
                                   strempty(j->message));
         (void) sd_bus_emit_interfaces_removed(m->bus, path, GPUPT_JOB_INTERFACE, NULL);
