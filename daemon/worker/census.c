@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* census: looks through every process for device nodes, by path and by device number: libvirt gives its machines nodes of
- * their own in a private /dev, containers may name them as they like. Nothing is opened, and no file system is asked that
- * might not answer; a process that waits in the kernel may still make /proc wait (its maps), so this runs in a worker
- * of its own. Not seen: a VFIO device that was passed on as a bare fd by someone who has closed the group. */
+/* census: looks through every process for device nodes, by path and by device number: libvirt gives its machines nodes
+ * of their own in a private /dev, containers may name them as they like. Nothing is opened, and no file system is asked
+ * that might not answer; a process that waits in the kernel may still make /proc wait (its maps), so this runs in a
+ * worker of its own. Not seen: a VFIO device that was passed on as a bare fd by someone who has closed the group. */
 
 #include "worker/census.h"
 
@@ -64,7 +64,7 @@ static int parse_target(const char *word, Target *t) {
         if (!startswith(p, "/dev/"))
                 return -EINVAL;
         *t = (Target) { .path = p, .major = (uint32_t) v[0], .minor = (uint32_t) v[1] };
-        if (lstat(p, &st) >= 0 && S_ISCHR(st.st_mode)) {
+        if (lstat(p, &st) >= 0 && is_device_node(st.st_mode)) {
                 t->exists = true;
                 t->fs_major = major(st.st_dev);
                 t->fs_minor = minor(st.st_dev);
@@ -89,7 +89,7 @@ static void look_at_fd(Census *c, int fd_dir, const char *name) {
         struct statx st;
         ssize_t k;
 
-        if (statx(fd_dir, name, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_TYPE, &st) < 0 || !S_ISCHR(st.stx_mode))
+        if (statx(fd_dir, name, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_TYPE, &st) < 0 || !is_device_node(st.stx_mode))
                 return;
         for (size_t i = 0; i < c->n; i++) {
                 Target *t = c->targets + i;

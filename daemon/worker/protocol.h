@@ -28,3 +28,4 @@
 /* Environment that the daemon passes on, for tests (read with secure_getenv()): */
 #define ENV_WORKER "GPUPT_WORKER"   /* path of the worker program; the daemon's */
 #define ENV_RUN_DIR "GPUPT_RUN_DIR" /* instead of /run/gpuptd */
+#define ENV_PLAIN_NODES "GPUPT_PLAIN_NODES" /* tests: regular files count as device nodes; the worker's */

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "util/fs.h"
+#include "worker/protocol.h"
 
 #define WAIT_USEC 10000U
 
@@ -48,6 +49,10 @@ DIR *open_directory_at(int dir_fd, const char *path) {
         return dir;
 }
 
+bool is_device_node(mode_t mode) {
+        return S_ISCHR(mode) || (S_ISREG(mode) && secure_getenv(ENV_PLAIN_NODES));
+}
+
 /* The kernel refuses extended attributes on an O_PATH fd (fs/xattr.c), but not through its magic link. */
 int open_node(const char *path, char ret_proc_path[static 32]) {
         _cleanup_close_ int fd = -EBADF;
@@ -58,7 +63,7 @@ int open_node(const char *path, char ret_proc_path[static 32]) {
                 return fd;
         if (fstat(fd, &st) < 0)
                 return -errno;
-        if (!S_ISCHR(st.st_mode))
+        if (!is_device_node(st.st_mode))
                 return -ENXIO;
         (void) snprintf(ret_proc_path, 32, "/proc/self/fd/%i", fd);
         return TAKE_FD(fd);

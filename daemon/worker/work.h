@@ -25,6 +25,10 @@ bool numbered_name_valid(const char *s, const char *prefix);
 /* NULL and errno if there is no such directory. */
 DIR *open_directory_at(int dir_fd, const char *path);
 
+/* Is a file of that mode a device node? A character device; on the simulated machine of the tests, whose namespaces can
+ * have none of their own, also a regular file (GPUPT_PLAIN_NODES). */
+bool is_device_node(mode_t mode);
+
 /* Opens a character device for its metadata only (O_PATH), never through a symbolic link; -ENXIO if it is something
  * else. Writes the name by which calls that take no such fd reach it. */
 int open_node(const char *path, char ret_proc_path[static 32]);
