@@ -11,14 +11,19 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "dbus/names.h"
 #include "machine-internal.h"
 #include "util/cleanup.h"
+#include "worker/protocol.h"
+
+#define NOTIFY_PATH "/run/gpuptd-sim/notify"
 
 /* For the signal handler: a failed assertion ends the process by abort(). */
 static int shown_log_fd = -EBADF;
@@ -80,7 +85,9 @@ static void exec_daemon(int log_fd, const char *const *environment) {
         (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
         (void) dup2(log_fd, STDOUT_FILENO);
         (void) dup2(log_fd, STDERR_FILENO);
-        (void) setenv("GPUPT_WORKER", SIM_BUILD_ROOT "/daemon/gpuptd-worker", 0);
+        (void) setenv(ENV_WORKER, SIM_BUILD_ROOT "/daemon/gpuptd-worker", 0);
+        (void) setenv(ENV_PLAIN_NODES, "1", 1);
+        (void) setenv("NOTIFY_SOCKET", NOTIFY_PATH, 1);
         (void) setenv("RUNTIME_DIRECTORY", GPUPT_RUN_DIR, 1);
         (void) setenv("STATE_DIRECTORY", GPUPT_STATE_DIR, 1);
         for (; environment && *environment; environment++)
@@ -90,35 +97,38 @@ static void exec_daemon(int log_fd, const char *const *environment) {
         _exit(EXIT_FAILURE);
 }
 
-typedef struct Start {
-        SimMachine *m;
-        bool owned;
-} Start;
+/* What systemd would be: the receiver of sd_notify(). */
+static int notify_socket(void) {
+        struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = NOTIFY_PATH };
+        int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
-static int on_owner(sd_bus_message *message, void *userdata, _unused_ sd_bus_error *error) {
-        const char *name, *before, *after;
-        Start *s = userdata;
-
-        if (sd_bus_message_read(message, "sss", &name, &before, &after) >= 0 && *after)
-                s->owned = true;
-        return 0;
+        (void) unlink(NOTIFY_PATH);
+        if (fd < 0 || bind(fd, (struct sockaddr *) &address, sizeof(address)) < 0)
+                g_error("%s: %s", NOTIFY_PATH, strerror(errno));
+        return fd;
 }
 
-static bool started(void *data) {
-        const Start *s = data;
-        siginfo_t info = {};
+static void wait_ready(SimMachine *m, int notify_fd) {
+        _cleanup_close_ int process_fd = (int) syscall(SYS_pidfd_open, m->daemon_pid, 0);
+        struct pollfd p[2] = { { .fd = notify_fd, .events = POLLIN }, { .fd = process_fd, .events = POLLIN } };
+        char data[4096];
+        ssize_t n;
 
-        if (s->owned)
-                return true;
-        if (waitid(P_PID, (id_t) s->m->daemon_pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0)
-                sim_fail(s->m, "the daemon has ended (status %d) before it owned its name", info.si_status);
-        return false;
+        for (;;) {
+                if (poll(p, ELEMENTSOF(p), (int) sim_deadline_sec() * 1000) <= 0)
+                        sim_fail(m, "the daemon is not ready in time");
+                n = recv(notify_fd, data, sizeof(data) - 1, MSG_DONTWAIT);
+                if (n > 0) {
+                        data[n] = 0;
+                        if (strstr(data, "READY=1"))
+                                return;
+                } else if (p[1].revents)
+                        sim_fail(m, "the daemon has ended before it was ready");
+        }
 }
 
 void sim_daemon_start(SimMachine *m, const char *const *environment) {
-        _cleanup_(sd_bus_slot_unrefp) sd_bus_slot *slot = NULL;
-        Start s = { .m = m };
-        int r;
+        _cleanup_close_ int notify_fd = -EBADF;
 
         if (m->daemon_pid > 0)
                 g_error("the daemon is already running");
@@ -128,20 +138,16 @@ void sim_daemon_start(SimMachine *m, const char *const *environment) {
                 shown_log_fd = m->daemon_log_fd;
                 (void) signal(SIGABRT, on_abort);
         }
-        r = sd_bus_match_signal(sim_bus(m), &slot, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
-                                "NameOwnerChanged", on_owner, &s);
-        if (r < 0)
-                g_error("match: %s", strerror(-r));
         (void) mkdir(GPUPT_RUN_DIR, 0700); /* what RuntimeDirectory= does */
         (void) mkdir(GPUPT_STATE_DIR, 0700);
+        notify_fd = notify_socket();
 
         m->daemon_pid = fork();
         if (m->daemon_pid < 0)
                 g_error("fork: %s", strerror(errno));
         if (m->daemon_pid == 0)
                 exec_daemon(m->daemon_log_fd, environment);
-        if (!sim_bus_run(sim_bus(m), started, &s))
-                sim_fail(m, "the daemon does not own its name in time");
+        wait_ready(m, notify_fd);
 }
 
 static int daemon_end(SimMachine *m, int signo) {

@@ -92,7 +92,7 @@ sd_bus *sim_bus_new(SimMachine *m, uid_t uid);
 bool sim_have_users(void);
 
 /* The daemon under test: $GPUPT_DAEMON, with the worker $GPUPT_WORKER; meson sets both. `environment` is a NULL-terminated
- * list of further "KEY=VALUE", or NULL. Returns when it owns its name. */
+ * list of further "KEY=VALUE", or NULL. Returns when it is ready (sd_notify). */
 void sim_daemon_start(SimMachine *m, const char *const *environment);
 void sim_daemon_kill(SimMachine *m);  /* SIGKILL, and waits for its end */
 int sim_daemon_stop(SimMachine *m);   /* SIGTERM; its wait status */
