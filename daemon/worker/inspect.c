@@ -343,6 +343,24 @@ static int inspect_children(Function *f, int fd) {
         return r;
 }
 
+static int compare_nodes(const void *a, const void *b) {
+        const Node *x = a, *y = b;
+
+        return x->shared != y->shared ? x->shared - y->shared : strverscmp(x->path, y->path);
+}
+
+static int compare_connectors(const void *a, const void *b) {
+        return strverscmp(((const Connector *) a)->name, ((const Connector *) b)->name);
+}
+
+/* A directory has no order; a snapshot has one, so that two of the same card are the same. */
+static void sort_lists(Function *f) {
+        if (f->n_nodes > 0)
+                qsort(f->nodes, f->n_nodes, sizeof(Node), compare_nodes);
+        if (f->n_connectors > 0)
+                qsort(f->connectors, f->n_connectors, sizeof(Connector), compare_connectors);
+}
+
 int inspect_function(Function *f) {
         char path[STRLEN(SYSFS_PCI_DEVICES "/") + PCI_ADDRESS_MAX];
         _cleanup_close_ int fd = -EBADF;
@@ -357,5 +375,8 @@ int inspect_function(Function *f) {
         if (fd < 0)
                 return 0;
         r = inspect_attributes(f, fd);
-        return r < 0 ? r : inspect_children(f, fd);
+        if (r >= 0)
+                r = inspect_children(f, fd);
+        sort_lists(f);
+        return r;
 }

@@ -250,7 +250,8 @@ static int parse_arguments(int argc, char *argv[], Worker *worker, const char **
                         return EXIT_PROTOCOL;
                 }
         if (optind < argc || worker->recorded != !!*ret_lock || fcntl(WORKER_FD, F_GETFD) < 0) {
-                fprintf(stderr, "gpuptd starts this program: gpuptd-worker [--job=ID --lock=FILE], with a socket as fd 3.\n");
+                fprintf(stderr,
+                        "gpuptd starts this program, with a socket as fd 3: gpuptd-worker [--job=ID --lock=FILE]\n");
                 return EXIT_PROTOCOL;
         }
         return 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /* modules: a reader of modules.alias. depmod merges the aliases of every directory into it, updates/ too. It has some
- * ten thousand PCI lines, so that each is compared with the literal beginning of its pattern before fnmatch() sees it, and
+ * ten thousand PCI lines, so each is compared with the literal beginning of its pattern before fnmatch() sees it, and
  * cards of the same kind are matched once. */
 
 #include "worker/modules.h"
@@ -114,7 +114,7 @@ static int match_line(Kinds *k, const char *line, size_t size) {
 
         if (size <= STRLEN("alias pci:") || size >= sizeof(buf))
                 return 0;
-        if (memcmp(line, "alias vfio_pci:", MIN(size, STRLEN("alias vfio_pci:"))) == 0)
+        if (size > STRLEN("alias vfio_pci:") && memcmp(line, "alias vfio_pci:", STRLEN("alias vfio_pci:")) == 0)
                 vfio = true;
         else if (memcmp(line, "alias pci:", STRLEN("alias pci:")) != 0)
                 return 0;

@@ -2,8 +2,8 @@
 
 /* sound: a sound server keeps controlC* of every card open for as long as its user is logged in, and an unbind of
  * snd_hda_intel waits for it without end (sound/core/init.c snd_card_free()). It lets go when udev tells it that the
- * card has gone, which a synthetic uevent does. It could open it again as long as an ACL gives it the right, so the ACLs
- * go first. */
+ * card has gone, which a synthetic uevent does. It could open it again as long as an ACL lets it, so the ACLs go
+ * first. */
 
 #include "worker/sound.h"
 

@@ -60,8 +60,8 @@ static int add_mount(Function *f, const char *mount_point) {
         return strv_contains(f->mounted, copy) ? 0 : strv_extend(&f->mounted, copy);
 }
 
-/* "36 35 98:0 /root /mount/point options - type source options": by device number, and by source for btrfs, whose numbers
- * are its own. */
+/* "36 35 98:0 /root /mount/point options - type source options": by device number, and by source for btrfs, whose
+ * numbers are its own. */
 static int add_mounts(Function *f, const InUse *u, const char *dev, const char *node) {
         _cleanup_free_ char *text = NULL;
         char *save = NULL;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /* vga: binding and unbinding of virtual text consoles. The write reports success also where it has had no effect
- * (drivers/tty/vt/vt.c store_bind()), so it is read back. Both sides take the console lock, which a driver that hangs in
- * a mode switch keeps. */
+ * (drivers/tty/vt/vt.c store_bind()), so it is read back. Both sides take the console lock, which a driver that hangs
+ * in a mode switch keeps. */
 
 #include "worker/vga.h"
 
