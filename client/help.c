@@ -25,7 +25,7 @@ static void print_row(const char *left, const char *right) {
 }
 
 static void print_title(const char *title) {
-        (void) printf("\n%s%s%s\n", color_begin(stdout, COLOR_BOLD), title, color_end(stdout));
+        (void) printf("\n%s%s%s\n", color_begin(stdout, COLOR_BOLD), title, color_end(stdout, COLOR_BOLD));
 }
 
 static void print_verb(const Verb *v) {
@@ -56,7 +56,7 @@ static void print_option(const OptionInfo *i) {
 void help_print(void) {
         (void) printf("gpuptctl [OPTIONS%s] VERB [ARGUMENTS%s]\n\n"
                       "%sMove GPUs between the drivers of this host and VFIO, safely.%s\n",
-                      glyph_or("…", "..."), glyph_or("…", "..."), color_begin(stdout, COLOR_BOLD), color_end(stdout));
+                      glyph_or("…", "..."), glyph_or("…", "..."), color_begin(stdout, COLOR_BOLD), color_end(stdout, COLOR_BOLD));
 
         print_title("Verbs:");
         for (const Verb *v = verb_table; v->name; v++)

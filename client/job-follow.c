@@ -259,8 +259,9 @@ static int on_job_removed(sd_bus_message *m, void *userdata, _unused_ sd_bus_err
 
         if (f->phase == PHASE_CALLING || !client_is_from_daemon(f->client, m))
                 return 0;
-        if (sd_bus_message_read(m, "uossss", &id, &path, &gpu, &result, &error, &message) < 0)
-                return 0;
+        r = sd_bus_message_read(m, "uossss", &id, &path, &gpu, &result, &error, &message);
+        if (r < 0) /* better than to wait for ever */
+                return end(f, r);
 
         if (f->phase == PHASE_EXPECTING) {
                 if (!streq(gpu, f->request->gpu->address))
@@ -503,6 +504,8 @@ static int follow_init(JobFollow *f, const JobRequest *request) {
         r = sd_event_new(&f->event);
         if (r >= 0)
                 r = sd_event_add_signal(f->event, NULL, SIGINT, on_interrupt, f);
+        if (r >= 0) /* the connection outlives this loop: a lease is followed twice */
+                r = sd_bus_set_close_on_exit(f->client->bus, false);
         if (r >= 0)
                 r = sd_bus_attach_event(f->client->bus, f->event, 0);
         if (r >= 0)
@@ -609,7 +612,7 @@ static void print_line(const JobRequest *request, const JobOutcome *outcome) {
         message = done && !isempty(outcome->message) ? text_escape(outcome->message) : NULL;
         (void) fprintf(request->out, "%s: %s %s%s%s%s%s\n", gpu, request->operation,
                        color_begin(request->out, done ? COLOR_GREEN : COLOR_RED), strempty(result),
-                       color_end(request->out), message ? ": " : "", strempty(message));
+                       color_end(request->out, done ? COLOR_GREEN : COLOR_RED), message ? ": " : "", strempty(message));
 }
 
 /* A job that went wrong names its error; the names here are for a daemon that leaves it out. */

@@ -79,7 +79,7 @@ static void print_text(sd_journal *j, uint64_t usec, int indent) {
 
         color = !priority || *priority >= '5' ? COLOR_NONE : *priority == '4' ? COLOR_YELLOW : COLOR_RED;
         (void) printf("%*s%s %s[%s]: %s%s%s\n", indent, "", timestamp_format(stamp, TIME_LOG, usec), strempty(who),
-                      strempty(pid), color_begin(stdout, color), strempty(text), color_end(stdout));
+                      strempty(pid), color_begin(stdout, color), strempty(text), color_end(stdout, color));
 }
 
 static int print_json(sd_journal *j, uint64_t usec, JsonMode json) {

@@ -50,7 +50,7 @@ void progress_show(Progress *p, const char *title, const char *state, uint32_t s
         escaped = text_escape(description);
         word = word_of_state(state, &color);
         if (!escaped || asprintf(&line, "step %u/%u %s%s%s%s", step, steps, color_begin(p->out, color),
-                                 word, color_end(p->out), escaped) < 0) {
+                                 word, color_end(p->out, color), escaped) < 0) {
                 line = NULL;
                 return;
         }

@@ -56,7 +56,7 @@ static void print_escaped(const char *prefix, Color color, const char *text) {
 
         /* What was printed before must stand before it, also when both streams end in one file. */
         (void) fflush(stdout);
-        (void) fprintf(stderr, "%s%s%s%s\n", prefix, color_begin(stderr, color), strempty(escaped), color_end(stderr));
+        (void) fprintf(stderr, "%s%s%s%s\n", prefix, color_begin(stderr, color), strempty(escaped), color_end(stderr, color));
 }
 
 static void print_hint(const char *hint, const char *gpu) {
@@ -114,7 +114,10 @@ ExitStatus report_error(const char *gpu, const sd_bus_error *error, int r) {
         const char *hint;
 
         if (!sd_bus_error_is_set(error)) {
-                (void) sd_bus_error_set_errno(&local, r);
+                if (r == -ENOTCONN || r == -ECONNRESET || r == -EPIPE)
+                        (void) sd_bus_error_set(&local, SD_BUS_ERROR_DISCONNECTED, NULL);
+                else
+                        (void) sd_bus_error_set_errno(&local, r);
                 error = &local;
         }
 

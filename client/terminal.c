@@ -66,8 +66,8 @@ const char *color_begin(FILE *f, Color c) {
         return terminal_colors(f) ? strempty(color_table[c]) : "";
 }
 
-const char *color_end(FILE *f) {
-        return terminal_colors(f) ? "\033[0m" : "";
+const char *color_end(FILE *f, Color c) {
+        return terminal_colors(f) && color_table[c] ? "\033[0m" : "";
 }
 
 Color color_of_state(const char *state) {
@@ -179,7 +179,7 @@ char *text_escape(const char *s) {
                         continue;
                 }
                 for (size_t i = 0; i < MAX(n, (size_t) 1); i++)
-                        t += sprintf(t, "\\x%02x", *p++);
+                        t += sprintf(t, "\\%03o", *p++);
         }
         *t = '\0';
         return text;

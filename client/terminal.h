@@ -21,9 +21,9 @@ typedef enum Color {
  * of the first call stays, since a pager may replace it later. */
 bool terminal_colors(FILE *f);
 
-/* The escape sequence that begins a colour, or "" where the stream gets none; color_end() for what ends it. */
+/* The escape sequence that begins a colour, or "" where the stream gets none; color_end() for what ends it again. */
 const char *color_begin(FILE *f, Color c);
-const char *color_end(FILE *f);
+const char *color_end(FILE *f, Color c);
 /* The bare sequence, for libsmartcols; NULL for COLOR_NONE. */
 const char *color_sequence(Color c);
 
@@ -41,7 +41,8 @@ unsigned terminal_columns(void);
 const char *glyph_or(const char *glyph, const char *plain);
 
 /* A copy of s that does no harm to a terminal: control characters, what is not UTF-8 and the characters that turn the
- * direction of writing around become \xNN. Names of processes and units are chosen by anybody. NULL only if out of memory. */
+ * direction of writing around become \NNN, in octal (libsmartcols would escape a \xNN again). Names of processes and
+ * units are chosen by anybody. NULL only if out of memory. */
 char *text_escape(const char *s);
 
 /* Local time of microseconds since the epoch, in one of the forms that are shown anywhere. */

@@ -81,7 +81,7 @@ static void print_event(const Options *o, const char *path, const char *member, 
         char stamp[TIMESTAMP_MAX];
 
         (void) printf("%s %s%-12s%s %s", timestamp_format(stamp, TIME_CLOCK, now_usec()), color_begin(stdout, COLOR_BOLD),
-                      strempty(subject), color_end(stdout), strempty(escaped));
+                      strempty(subject), color_end(stdout, COLOR_BOLD), strempty(escaped));
         if (!o->quiet) {
                 json_object_object_foreach(arguments, key, value)
                         print_pair(key, value);
@@ -229,8 +229,11 @@ int verb_monitor(Client *c, _unused_ char **args) {
                 r = sd_event_add_signal(event, NULL, SIGTERM, NULL, NULL);
         if (r >= 0)
                 r = sd_bus_attach_event(c->bus, event, 0);
-        if (r >= 0)
+        if (r >= 0) {
+                if (c->options->legend && !c->options->quiet)
+                        report_note("Listening to gpuptd; Ctrl-C ends this.");
                 r = sd_event_loop(event);
+        }
         (void) sd_bus_detach_event(c->bus);
         return r;
 }

@@ -26,8 +26,9 @@ static const TableColumn function_columns[] = {
         { "RESET", 0 },
 };
 
+/* An empty one stands below the one before. */
 static void print_label(const char *label) {
-        (void) printf("%*s: ", LABEL_WIDTH, label);
+        (void) printf("%*s%s ", LABEL_WIDTH, label, *label ? ":" : " ");
 }
 
 /* A line with a label; the text is escaped. Nothing is printed for an empty one. */
@@ -38,7 +39,7 @@ static void print_field(const char *label, Color color, const char *text) {
                 return;
         escaped = text_escape(text);
         print_label(label);
-        (void) printf("%s%s%s\n", color_begin(stdout, color), strempty(escaped), color_end(stdout));
+        (void) printf("%s%s%s\n", color_begin(stdout, color), strempty(escaped), color_end(stdout, color));
 }
 
 static void print_fieldf(const char *label, const char *format, ...) _printf_(2, 3);
@@ -57,7 +58,7 @@ static void print_head(json_object *gpu) {
         Color color = color_of_state(json_string(gpu, "state"));
         _cleanup_free_ char *name = text_escape(json_string(gpu, "name"));
 
-        (void) printf("%s%s%s %s%s%s\n", color_begin(stdout, color), glyph_or("●", "*"), color_end(stdout),
+        (void) printf("%s%s%s %s%s%s\n", color_begin(stdout, color), glyph_or("●", "*"), color_end(stdout, color),
                       json_string(gpu, "address"), isempty(name) ? "" : " - ", strempty(name));
 }
 

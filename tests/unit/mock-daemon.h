@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* mock-daemon: a stand-in for gpuptd on a private bus, for tests of its client. It has a Manager, up to two GPUs and
+ * jobs that run by a script; it touches no hardware. A process of its own, so that it can be killed and come back. */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define MOCK_FIRST "0000:01:00.0"
+#define MOCK_SECOND "0000:08:00.0"
+#define MOCK_STEPS 3U
+#define MOCK_JOB 7U                 /* id of the first job */
+
+/* What a job does between its begin and its end. */
+typedef enum MockPace {
+        MOCK_RUN,                   /* all steps, at once */
+        MOCK_HANG,                  /* the first step, then nothing until somebody cancels it */
+        MOCK_NEVER_ANSWER,          /* the method call gets no answer, as when polkit waits for a password */
+} MockPace;
+
+typedef struct MockScript {
+        unsigned n_gpus;
+        const char *states[2];      /* NULL: "host" */
+
+        const char *refusal;        /* error name that answers Detach, Attach and Acquire, or NULL */
+        MockPace pace;
+        const char *result;         /* NULL: "done" */
+        const char *error, *message;
+        bool refuse_cancel;
+
+        /* a daemon that has been restarted over job MOCK_JOB: */
+        bool job_goes_on;           /* it is there, and ends (as result says) once its properties have been read */
+        bool job_is_last;           /* it ended as result says: property LastJob of the first GPU */
+
+        bool challenge;             /* Reload wants to ask for a password */
+        bool lie;                   /* another connection sends a JobRemoved of its own before each job ends */
+        const char *lease_dir;      /* where the FIFOs of leases are made */
+} MockScript;
+
+/* Returns when it owns its name. It dies with the caller at the latest. */
+pid_t mock_daemon_start(const MockScript *script);
+
+/* SIGKILL, as a crash would be. */
+void mock_daemon_kill(pid_t pid);
