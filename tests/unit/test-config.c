@@ -1,0 +1,538 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* test-config: the language of the files, every setting, where the files are looked for, and which one fits a card. */
+
+#include "config.h"
+
+#include <sys/stat.h>
+
+#include "loop.h"
+
+/* Collects "file:line: message". */
+typedef struct Warnings {
+        GPtrArray *list;
+} Warnings;
+
+static void on_warning(const char *file, unsigned line, const char *message, void *userdata) {
+        Warnings *w = userdata;
+
+        g_ptr_array_add(w->list, g_strdup_printf("%s:%u: %s", file, line, message));
+}
+
+static Warnings warnings_new(void) {
+        return (Warnings) { g_ptr_array_new_with_free_func(g_free) };
+}
+
+/* Exactly these, in this order; each expected one is a part of the message. */
+static void assert_warnings(Warnings *w, const char *const *expected) {
+        guint n = 0;
+
+        for (; expected && expected[n]; n++) {
+                g_assert_cmpuint(n, <, w->list->len);
+                if (!strstr(w->list->pdata[n], expected[n]))
+                        g_error("warning '%s' has no '%s'", (const char *) w->list->pdata[n], expected[n]);
+        }
+        if (w->list->len > n)
+                g_error("unexpected warning '%s'", (const char *) w->list->pdata[n]);
+        g_ptr_array_set_size(w->list, 0);
+}
+
+static void warnings_free(Warnings *w) {
+        g_ptr_array_unref(w->list);
+}
+
+static GpuConfig *parse_gpu(const char *text, Warnings *w) {
+        GpuConfig *g = NULL;
+
+        g_assert_cmpint(config_parse_gpu("a.gpu", text, on_warning, w, &g), ==, 0);
+        return g;
+}
+
+static char *join(char *const *v) {
+        return v ? g_strjoinv(" ", (char **) v) : g_strdup("(none)");
+}
+
+static void assert_list(char *const *v, const char *expected) {
+        g_autofree char *joined = join(v);
+
+        g_assert_cmpstr(joined, ==, expected);
+}
+
+static void test_defaults(void) {
+        _cleanup_(config_freep) Config *c = config_new();
+        _cleanup_(gpu_config_freep) GpuConfig *g = NULL;
+        _cleanup_(warnings_free) Warnings w = warnings_new();
+
+        g_assert_nonnull(c);
+        g_assert_cmpuint(c->step_timeout_sec, ==, 0);
+        g_assert_cmpuint(c->wait_sec, ==, 15);
+        g_assert_cmpuint(c->jobs_per_sender, ==, 16);
+        g_assert_cmpuint(c->queries_per_sender, ==, 8);
+        g_assert_cmpuint(c->leases_per_sender, ==, 8);
+        g_assert_cmpint(c->last_display, ==, LAST_DISPLAY_PROTECT);
+        g_assert_cmpuint(c->n_gpus, ==, 0);
+
+        g = parse_gpu("[Match]\nAddress=0000:01:00.0\n", &w);
+        assert_warnings(&w, NULL);
+        g_assert_cmpstr(g->file, ==, "a.gpu");
+        g_assert_null(g->alias);
+        g_assert_null(g->functions);
+        g_assert_null(g->host_driver);
+        g_assert_null(g->vfio_driver);
+        g_assert_null(g->default_state);
+        g_assert_cmpint(g->after_vm, ==, AFTER_VM_HEAL);
+        g_assert_cmpint(g->idle_power, ==, IDLE_POWER_AUTO);
+        g_assert_null(g->stop_units);
+        g_assert_cmpint(g->last_display, ==, _LAST_DISPLAY_INVALID);
+        g_assert_cmpuint(g->n_extras, ==, 0);
+}
+
+static void test_main(void) {
+        static const char text[] =
+                "[Daemon]\nStepTimeoutSec=2min 30s\nWaitSec=30\nLimitJobs=4\nLimitQueries=2\nLimitLeases=1\n"
+                "[Session]\nLastDisplay=allow\n"
+                "[Sleep]\nGate=no\nVirtualMachine=auto\nRestartable=yes\nGpu=keep\nOnError=veto\nTimeoutSec=1h\nLidClosed=veto\n";
+        _cleanup_(config_freep) Config *c = config_new();
+        _cleanup_(warnings_free) Warnings w = warnings_new();
+
+        g_assert_cmpint(config_parse_main(c, "f", text, on_warning, &w), ==, 0);
+        assert_warnings(&w, NULL);
+        g_assert_cmpuint(c->step_timeout_sec, ==, 150);
+        g_assert_cmpuint(c->wait_sec, ==, 30);
+        g_assert_cmpuint(c->jobs_per_sender, ==, 4);
+        g_assert_cmpuint(c->queries_per_sender, ==, 2);
+        g_assert_cmpuint(c->leases_per_sender, ==, 1);
+        g_assert_cmpint(c->last_display, ==, LAST_DISPLAY_ALLOW);
+
+        /* Empty puts back the default. */
+        g_assert_cmpint(config_parse_main(c, "f", "[Daemon]\nWaitSec=\nLimitJobs=\n[Session]\nLastDisplay=\n", on_warning, &w), ==, 0);
+        assert_warnings(&w, NULL);
+        g_assert_cmpuint(c->wait_sec, ==, 15);
+        g_assert_cmpuint(c->jobs_per_sender, ==, 16);
+        g_assert_cmpint(c->last_display, ==, LAST_DISPLAY_PROTECT);
+}
+
+static void test_gpu(void) {
+        static const char text[] =
+                "[Match]\nAddress=0000:0A:00.0\nPath=pci-0000:00:01.0-*\nVendor=0x10de\nDevice=2684\nSubsystem=1043:88E2\n"
+                "[Gpu]\nAlias=big_one-1\nFunctions=.1 0000:0a:00.2\nFunctions=10de:1ad8\nHostDriver=nvidia\n"
+                "VfioDriver=nvgrace-gpu-vfio-pci\nDefault=vfio\nAfterVm=attach\nIdlePower=on\nBeforeVfio=0000:0a:00.1:reset\n"
+                "[Reset]\nLadder=flr bus\nForbid=bus\n"
+                "[Sleep]\nVirtualMachine=pause\nRestartable=yes\nGpu=host\nOnError=continue\nTimeoutSec=30\nLidClosed=shutdown\n"
+                "[Session]\nLastDisplay=allow\nXorgFiles=/etc/X11/xorg.conf.d/10-nvidia.conf\nStopUnits=a.service b@1.service\n";
+        _cleanup_(warnings_free) Warnings w = warnings_new();
+        _cleanup_(gpu_config_freep) GpuConfig *g = parse_gpu(text, &w);
+
+        assert_warnings(&w, NULL);
+        g_assert_cmpstr(g->match.address, ==, "0000:0a:00.0");
+        g_assert_cmpstr(g->match.path, ==, "pci-0000:00:01.0-*");
+        g_assert_true(g->match.has_vendor && g->match.has_device && g->match.has_subsystem);
+        g_assert_cmphex(g->match.vendor, ==, 0x10de);
+        g_assert_cmphex(g->match.device, ==, 0x2684);
+        g_assert_cmphex(g->match.subsystem, ==, 0x104388e2);
+        g_assert_cmpstr(g->alias, ==, "big_one-1");
+        assert_list(g->functions, ".1 0000:0a:00.2 10de:1ad8");
+        g_assert_cmpstr(g->host_driver, ==, "nvidia");
+        g_assert_cmpstr(g->vfio_driver, ==, "nvgrace-gpu-vfio-pci");
+        g_assert_cmpstr(g->default_state, ==, "vfio");
+        g_assert_cmpint(g->after_vm, ==, AFTER_VM_ATTACH);
+        g_assert_cmpint(g->idle_power, ==, IDLE_POWER_ON);
+        g_assert_cmpint(g->last_display, ==, LAST_DISPLAY_ALLOW);
+        assert_list(g->stop_units, "a.service b@1.service");
+        g_assert_cmpuint(g->n_extras, ==, 10);
+        g_assert_cmpstr(g->extras[0].key, ==, "Gpu.BeforeVfio");
+        g_assert_cmpstr(g->extras[0].value, ==, "0000:0a:00.1:reset");
+        g_assert_cmpstr(g->extras[3].key, ==, "Sleep.VirtualMachine");
+        g_assert_cmpstr(g->extras[3].value, ==, "pause");
+}
+
+static void test_resets(void) {
+        _cleanup_(warnings_free) Warnings w = warnings_new();
+        _cleanup_(gpu_config_freep) GpuConfig *g = parse_gpu(
+                "[Match]\nVendor=10de\nAddress=0000:01:00.0\nAddress=\nVendor=\nDevice=1234\n"
+                "[Gpu]\nAlias=a\nAlias=b\nFunctions=.1\nFunctions=\nFunctions=.2\nAfterVm=keep\nAfterVm=\nHostDriver=x\nHostDriver=\n"
+                "[Sleep]\nGpu=host\nOnError=veto\nGpu=keep\nGpu=\n", &w);
+
+        assert_warnings(&w, NULL);
+        g_assert_null(g->match.address);
+        g_assert_false(g->match.has_vendor);
+        g_assert_true(g->match.has_device);
+        g_assert_cmpstr(g->alias, ==, "b");
+        assert_list(g->functions, ".2");
+        g_assert_cmpint(g->after_vm, ==, AFTER_VM_HEAL);
+        g_assert_null(g->host_driver);
+        g_assert_cmpuint(g->n_extras, ==, 1);
+        g_assert_cmpstr(g->extras[0].key, ==, "Sleep.OnError");
+}
+
+static void test_language(void) {
+        static const char text[] =
+                "\xef\xbb\xbf# a comment\n  ; another \xc3\xa4\n\n   \t\n"
+                " [Daemon]\t\r\n"
+                "  WaitSec\t=  20 \t\r\n"
+                "LimitJobs=\\\n# in the middle\n  3\n"
+                "[X-Vendor]\nAnything=goes\nnot even an assignment\n"
+                "[Daemon]\nX-Mine=1\nLimitLeases=5";
+        _cleanup_(config_freep) Config *c = config_new();
+        _cleanup_(gpu_config_freep) GpuConfig *g = NULL;
+        _cleanup_(warnings_free) Warnings w = warnings_new();
+
+        g_assert_cmpint(config_parse_main(c, "f", text, on_warning, &w), ==, 0);
+        assert_warnings(&w, NULL);
+        g_assert_cmpuint(c->wait_sec, ==, 20);
+        g_assert_cmpuint(c->jobs_per_sender, ==, 3);
+        g_assert_cmpuint(c->leases_per_sender, ==, 5);
+
+        g = parse_gpu("[Match]\nVendor=10de\n[Gpu]\nFunctions=.1 \\\n  .2 \\\n\t.3\n", &w);
+        assert_warnings(&w, NULL);
+        assert_list(g->functions, ".1 .2 .3");
+        g = gpu_config_free(g);
+
+        /* An escaped backslash continues nothing; a backslash at the end of the file neither. */
+        g = parse_gpu("[Match]\nVendor=10de\n[Sleep]\nGpu=a\\\\\nOnError=veto\\", &w);
+        assert_warnings(&w, NULL);
+        g_assert_cmpuint(g->n_extras, ==, 2);
+        g_assert_cmpstr(g->extras[0].value, ==, "a\\\\");
+        g_assert_cmpstr(g->extras[1].value, ==, "veto");
+}
+
+static void test_warnings(void) {
+        static const char text[] =
+                "Early=1\n"                     /* 1 */
+                "[Daemon]\n"
+                "WaitSec=601\n"                 /* 3 */
+                "WaitSec=abc\n"
+                "WaitSec=-1\n"
+                "WaitSec=1d\n"
+                "WaitSec=99999999999\n"
+                "LimitJobs=0\n"                 /* 8 */
+                "LimitJobs=4097\n"
+                "LimitJobs=\\\n"                /* 10 */
+                "\\\n"
+                "x\n"
+                "waitsec=1\n"                   /* 13 */
+                "no assignment\n"
+                "=1\n"
+                "WaitSec=2\x01\n"               /* 16 */
+                "WaitSec=\xc3\xa4\n"
+                "[Unknown]\n"                   /* 18 */
+                "Ignored=1\n"
+                "[Daemon\n"                     /* 20 */
+                "WaitSec=7\n"
+                "[]\n"                          /* 22 */
+                "[\x02]\n"
+                "[Session]\n"
+                "LastDisplay=maybe\n"           /* 25 */
+                "[Gpu]\n";                      /* only in .gpu files */
+        static const char *const expected[] = {
+                "f:1: Assignment outside", "f:3: Bad value for WaitSec=", "f:4: Bad value", "f:5: Bad value", "f:6: Bad value",
+                "f:7: Bad value", "f:8: Bad value for LimitJobs=", "f:9: Bad value", "f:10: Bad value",
+                "f:13: Unknown key waitsec= in section [Daemon]", "f:14: Line without '='", "f:15: Unknown key =",
+                "f:16: Line with characters", "f:17: Line with characters", "f:18: Unknown section [Unknown]",
+                "f:20: Section header without ']'", "f:22: Unknown section []", "f:23: Section header with characters",
+                "f:25: Bad value for LastDisplay=", "f:26: Unknown section [Gpu]", NULL,
+        };
+        _cleanup_(config_freep) Config *c = config_new();
+        _cleanup_(warnings_free) Warnings w = warnings_new();
+        g_autofree char *long_value = g_strnfill(1025, 'a'), *long_text = g_strdup_printf("[Daemon]\nWaitSec=%s\n", long_value);
+
+        g_assert_cmpint(config_parse_main(c, "f", text, on_warning, &w), ==, 0);
+        assert_warnings(&w, expected);
+        g_assert_cmpuint(c->wait_sec, ==, 15);
+        g_assert_cmpuint(c->jobs_per_sender, ==, 16);
+
+        g_assert_cmpint(config_parse_main(c, "f", long_text, on_warning, &w), ==, 0);
+        assert_warnings(&w, (const char *const[]) { "f:2: Value of WaitSec= is longer", NULL });
+        /* Nobody has to listen. */
+        g_assert_cmpint(config_parse_main(c, "f", text, NULL, NULL), ==, 0);
+}
+
+static void test_bad_gpu_values(void) {
+        static const char *const lines[] = {
+                "[Gpu]\nAlias=a b", "[Gpu]\nAlias=a/b", "[Gpu]\nAlias=..", "[Gpu]\nHostDriver=-r", "[Gpu]\nHostDriver=../x",
+                "[Gpu]\nVfioDriver=vfio pci", "[Gpu]\nDefault=on", "[Gpu]\nAfterVm=Heal", "[Gpu]\nIdlePower=off",
+                "[Gpu]\nFunctions=.8", "[Gpu]\nFunctions=.1x", "[Gpu]\nFunctions=1", "[Gpu]\nFunctions=10de", "[Gpu]\nFunctions=.1 bad",
+                "[Gpu]\nFunctions=0000:01:00", "[Session]\nStopUnits=a.socket", "[Session]\nStopUnits=.service",
+                "[Session]\nStopUnits=a/b.service", "[Session]\nStopUnits=a.service b",
+                "[Gpu]\nAlias=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+                "[Gpu]\nFunctions=.1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1",
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(lines); i++) {
+                g_autofree char *text = g_strdup_printf("[Match]\nVendor=10de\n%s\n", lines[i]);
+                _cleanup_(warnings_free) Warnings w = warnings_new();
+                _cleanup_(gpu_config_freep) GpuConfig *g = parse_gpu(text, &w);
+
+                g_test_message("%s", lines[i]);
+                assert_warnings(&w, (const char *const[]) { "a.gpu:4: Bad value for", NULL });
+                g_assert_null(g->alias);
+                g_assert_null(g->functions);
+                g_assert_null(g->host_driver);
+                g_assert_null(g->vfio_driver);
+                g_assert_null(g->default_state);
+                g_assert_null(g->stop_units);
+                g_assert_false(g->match.unusable);
+        }
+}
+
+static Function card(void) {
+        return (Function) {
+                .address = "0000:01:00.0", .path = (char *) "pci-0000:00:01.0-0000:01:00.0", .vendor = 0x10de, .device = 0x2684,
+                .subsystem_vendor = 0x1043, .subsystem_device = 0x88e2,
+        };
+}
+
+static bool fits(const char *match, bool *ret_warned) {
+        g_autofree char *text = g_strdup_printf("[Match]\n%s\n", match);
+        _cleanup_(warnings_free) Warnings w = warnings_new();
+        _cleanup_(gpu_config_freep) GpuConfig *g = parse_gpu(text, &w);
+        GpuConfig *list[] = { g };
+        Config c = { .gpus = list, .n_gpus = 1 };
+        Function f = card();
+
+        *ret_warned = w.list->len > 0;
+        return config_match(&c, &f) != NULL;
+}
+
+static void test_match(void) {
+        static const struct {
+                const char *match;
+                bool fits, warned;
+        } cases[] = {
+                { "Address=0000:01:00.0", true, false }, { "Address=0000:01:00.1", false, false },
+                { "Vendor=10de", true, false }, { "Vendor=1002", false, false }, { "Vendor=0x10DE", true, false },
+                { "Device=2684", true, false }, { "Device=2685", false, false },
+                { "Subsystem=1043:88e2", true, false }, { "Subsystem=1043:88e3", false, false },
+                { "Path=pci-0000:00:01.0-0000:01:00.0", true, false }, { "Path=pci-0000:00:01.0-*", true, false },
+                { "Path=*-0000:0[12]:00.?", true, false }, { "Path=pci-0000:00:02.0-*", false, false },
+                { "Vendor=10de\nDevice=2684\nAddress=0000:01:00.0", true, false },
+                { "Vendor=10de\nDevice=0000", false, false },
+                /* Nothing in it, or something that would make it fit more cards than was meant. */
+                { "", false, true }, { "Vendor=10de\nVendor=", false, true },
+                { "Vendor=10de\nAddress=01:00.0", false, true }, { "Vendor=10de\nSerial=1", false, true },
+                { "Vendor=10de\nDevice", false, true }, { "Vendor=10de\nDevice=268", false, true },
+                { "Vendor=10de\nDevice=26844", false, true }, { "Vendor=10de\nDevice=+684", false, true },
+                { "Vendor=10de\nPath=a b", false, true }, { "Vendor=10de\nSubsystem=1043", false, true },
+                { "Vendor=10de\nSubsystem=1043:88e2:", false, true }, { "Vendor=10de\nDevice=\xff", false, true },
+                /* Elsewhere a bad line is only itself. */
+                { "Vendor=10de\n[Gpu]\nAlias=a b", true, true }, { "Vendor=10de\n[Gpu]\nColour=red", true, true },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                bool warned;
+
+                g_test_message("%s", cases[i].match);
+                g_assert_cmpint(fits(cases[i].match, &warned), ==, cases[i].fits);
+                g_assert_cmpint(warned, ==, cases[i].warned);
+        }
+}
+
+/* A function of which no path is known. */
+static void test_match_no_path(void) {
+        _cleanup_(warnings_free) Warnings w = warnings_new();
+        _cleanup_(gpu_config_freep) GpuConfig *g = parse_gpu("[Match]\nPath=*\n", &w);
+        GpuConfig *list[] = { g };
+        Config c = { .gpus = list, .n_gpus = 1 };
+        Function f = card();
+
+        g_assert_true(config_match(&c, &f) == g);
+        f.path = NULL;
+        g_assert_null(config_match(&c, &f));
+}
+
+/* Files */
+
+typedef struct Tree {
+        char *root;
+        Warnings warnings;
+        Config *config;
+} Tree;
+
+static void tree_set_up(Tree *t, const void *data) {
+        static const char *const directories[] = { "etc/gpuptd", "run/gpuptd", "usr/local/lib/gpuptd", "usr/lib/gpuptd" };
+
+        t->root = loop_make_dir();
+        t->warnings = warnings_new();
+        for (size_t i = 0; i < ELEMENTSOF(directories); i++) {
+                g_autofree char *path = g_build_filename(t->root, directories[i], "gpuptd.conf.d", NULL);
+
+                g_assert_cmpint(g_mkdir_with_parents(path, 0700), ==, 0);
+        }
+}
+
+static void tree_tear_down(Tree *t, const void *data) {
+        (void) config_free(t->config);
+        warnings_free(&t->warnings);
+        loop_remove_dir(t->root);
+}
+
+static void put(const Tree *t, const char *name, const char *text) {
+        g_autofree char *path = g_build_filename(t->root, name, NULL);
+
+        g_assert_true(g_file_set_contents(path, text, -1, NULL));
+}
+
+static void put_link(const Tree *t, const char *name, const char *target) {
+        g_autofree char *path = g_build_filename(t->root, name, NULL);
+
+        g_assert_cmpint(symlink(target, path), ==, 0);
+}
+
+static void load(Tree *t) {
+        t->config = config_free(t->config);
+        g_assert_cmpint(config_load(t->root, on_warning, &t->warnings, &t->config), ==, 0);
+}
+
+static void test_load_nothing(Tree *t, const void *data) {
+        g_autofree char *nowhere = g_build_filename(t->root, "nowhere", NULL);
+
+        load(t);
+        assert_warnings(&t->warnings, NULL);
+        g_assert_cmpuint(t->config->wait_sec, ==, 15);
+        g_assert_cmpuint(t->config->n_gpus, ==, 0);
+        t->config = config_free(t->config);
+        g_assert_cmpint(config_load(nowhere, on_warning, &t->warnings, &t->config), ==, 0);
+        assert_warnings(&t->warnings, NULL);
+}
+
+/* Only the first main file counts. */
+static void test_load_main(Tree *t, const void *data) {
+        put(t, "usr/lib/gpuptd/gpuptd.conf", "[Daemon]\nWaitSec=1\nLimitJobs=1\n");
+        load(t);
+        g_assert_cmpuint(t->config->wait_sec, ==, 1);
+        put(t, "usr/local/lib/gpuptd/gpuptd.conf", "[Daemon]\nWaitSec=2\n");
+        load(t);
+        g_assert_cmpuint(t->config->wait_sec, ==, 2);
+        g_assert_cmpuint(t->config->jobs_per_sender, ==, 16);
+        put(t, "run/gpuptd/gpuptd.conf", "[Daemon]\nWaitSec=3\n");
+        load(t);
+        g_assert_cmpuint(t->config->wait_sec, ==, 3);
+        put(t, "etc/gpuptd/gpuptd.conf", "[Daemon]\nWaitSec=4\n");
+        load(t);
+        g_assert_cmpuint(t->config->wait_sec, ==, 4);
+        put(t, "etc/gpuptd/gpuptd.conf", "");
+        load(t);
+        g_assert_cmpuint(t->config->wait_sec, ==, 15);
+        assert_warnings(&t->warnings, NULL);
+}
+
+static void test_load_main_masked(Tree *t, const void *data) {
+        put(t, "usr/lib/gpuptd/gpuptd.conf", "[Daemon]\nWaitSec=1\n");
+        put_link(t, "etc/gpuptd/gpuptd.conf", "/dev/null");
+        load(t);
+        g_assert_cmpuint(t->config->wait_sec, ==, 15);
+        assert_warnings(&t->warnings, NULL);
+}
+
+static void test_load_drop_ins(Tree *t, const void *data) {
+        put(t, "etc/gpuptd/gpuptd.conf", "[Daemon]\nWaitSec=1\nLimitJobs=1\nLimitQueries=1\nLimitLeases=1\n");
+        /* By name, whatever directory; the same name in an earlier directory hides. */
+        put(t, "usr/lib/gpuptd/gpuptd.conf.d/50-b.conf", "[Daemon]\nWaitSec=50\nLimitQueries=5\n");
+        put(t, "etc/gpuptd/gpuptd.conf.d/10-a.conf", "[Daemon]\nWaitSec=10\nLimitJobs=10\n");
+        put(t, "usr/lib/gpuptd/gpuptd.conf.d/60-c.conf", "[Daemon]\nWaitSec=60\nLimitLeases=6\n");
+        put(t, "run/gpuptd/gpuptd.conf.d/60-c.conf", "[Daemon]\nLimitLeases=\n");
+        put(t, "usr/lib/gpuptd/gpuptd.conf.d/70-d.conf", "[Daemon]\nWaitSec=70\n");
+        put_link(t, "etc/gpuptd/gpuptd.conf.d/70-d.conf", "/dev/null");
+        put(t, "usr/lib/gpuptd/gpuptd.conf.d/80-e.conf", "[Daemon]\nWaitSec=80\n");
+        put(t, "run/gpuptd/gpuptd.conf.d/80-e.conf", "");
+        put(t, "etc/gpuptd/gpuptd.conf.d/90-f.conf.bak", "[Daemon]\nWaitSec=90\n");
+        put(t, "etc/gpuptd/gpuptd.conf.d/.91-g.conf", "[Daemon]\nWaitSec=91\n");
+        put(t, "etc/gpuptd/gpuptd.conf.d/.conf", "[Daemon]\nWaitSec=92\n");
+        load(t);
+        assert_warnings(&t->warnings, NULL);
+        g_assert_cmpuint(t->config->wait_sec, ==, 50);
+        g_assert_cmpuint(t->config->jobs_per_sender, ==, 10);
+        g_assert_cmpuint(t->config->queries_per_sender, ==, 5);
+        g_assert_cmpuint(t->config->leases_per_sender, ==, 8);
+}
+
+static void test_load_gpus(Tree *t, const void *data) {
+        Function f = card();
+        const GpuConfig *g;
+
+        put(t, "usr/lib/gpuptd/gpuptd.conf", "[Session]\nLastDisplay=allow\n");
+        put(t, "usr/lib/gpuptd/50-all.gpu", "[Match]\nVendor=10de\n[Gpu]\nAlias=all\n");
+        put(t, "etc/gpuptd/60-late.gpu", "[Match]\nAddress=0000:01:00.0\n[Gpu]\nAlias=late\n");
+        put(t, "run/gpuptd/70-other.gpu", "[Match]\nVendor=1002\n[Session]\nLastDisplay=protect\n");
+        load(t);
+        assert_warnings(&t->warnings, NULL);
+        g_assert_cmpuint(t->config->n_gpus, ==, 3);
+        g = config_match(t->config, &f);
+        g_assert_cmpstr(g->alias, ==, "all");
+        g_assert_cmpstr(g->file, ==, "/usr/lib/gpuptd/50-all.gpu");
+        g_assert_cmpint(g->last_display, ==, LAST_DISPLAY_ALLOW);
+        f.vendor = 0x1002;
+        f.address[5] = 'f';
+        g_assert_cmpint(config_match(t->config, &f)->last_display, ==, LAST_DISPLAY_PROTECT);
+
+        /* A file of the same name takes the place of the shipped one, or masks it. */
+        f = card();
+        put(t, "etc/gpuptd/50-all.gpu", "[Match]\nVendor=10de\n[Gpu]\nAlias=mine\n");
+        load(t);
+        g_assert_cmpstr(config_match(t->config, &f)->alias, ==, "mine");
+        put(t, "etc/gpuptd/50-all.gpu", "");
+        load(t);
+        g_assert_cmpstr(config_match(t->config, &f)->alias, ==, "late");
+        assert_warnings(&t->warnings, NULL);
+        f.vendor = 0x8086;
+        f.address[5] = 'f';
+        g_assert_null(config_match(t->config, &f));
+}
+
+/* Whatever lies there: a warning at most, and the rest is used. */
+static void test_load_strange_files(Tree *t, const void *data) {
+        g_autofree char *directory = g_build_filename(t->root, "etc/gpuptd/10-dir.gpu", NULL);
+        g_autofree char *fifo = g_build_filename(t->root, "etc/gpuptd/20-fifo.gpu", NULL);
+        g_autofree char *binary = g_build_filename(t->root, "etc/gpuptd/30-binary.gpu", NULL);
+        g_autofree char *large = g_strnfill(64 * 1024 + 1, '\n');
+        static const char *const expected[] = {
+                "/etc/gpuptd/10-dir.gpu:0: Cannot read", "/etc/gpuptd/20-fifo.gpu:0: Cannot read", "/etc/gpuptd/30-binary.gpu:0: The file is not a text",
+                "/etc/gpuptd/40-large.gpu:0: The file is larger", "/etc/gpuptd/60-empty-match.gpu:0: Nothing in [Match]", NULL,
+        };
+
+        g_assert_cmpint(mkdir(directory, 0700), ==, 0);
+        g_assert_cmpint(mkfifo(fifo, 0600), ==, 0);
+        g_assert_true(g_file_set_contents(binary, "[Match]\nVendor=10de\0\n", 21, NULL));
+        put(t, "etc/gpuptd/40-large.gpu", large);
+        put_link(t, "etc/gpuptd/50-dangling.gpu", "nowhere");
+        put(t, "usr/lib/gpuptd/50-dangling.gpu", "[Match]\nVendor=10de\n[Gpu]\nAlias=seen\n");
+        put(t, "etc/gpuptd/60-empty-match.gpu", "[Gpu]\nAlias=x\n");
+        load(t);
+        assert_warnings(&t->warnings, expected);
+        g_assert_cmpuint(t->config->n_gpus, ==, 2);
+        g_assert_cmpstr(t->config->gpus[0]->alias, ==, "seen");
+}
+
+static void test_load_too_many(Tree *t, const void *data) {
+        for (int i = 0; i < 300; i++) {
+                g_autofree char *name = g_strdup_printf("etc/gpuptd/%03d.gpu", i);
+
+                put(t, name, "[Match]\nVendor=10de\n");
+        }
+        load(t);
+        assert_warnings(&t->warnings, (const char *const[]) { "/etc/gpuptd:0: More than 256 files", NULL });
+        g_assert_cmpuint(t->config->n_gpus, ==, 256);
+}
+
+int main(int argc, char *argv[]) {
+        g_test_init(&argc, &argv, NULL);
+        g_test_add_func("/config/defaults", test_defaults);
+        g_test_add_func("/config/main", test_main);
+        g_test_add_func("/config/gpu", test_gpu);
+        g_test_add_func("/config/resets", test_resets);
+        g_test_add_func("/config/language", test_language);
+        g_test_add_func("/config/warnings", test_warnings);
+        g_test_add_func("/config/bad-gpu-values", test_bad_gpu_values);
+        g_test_add_func("/config/match", test_match);
+        g_test_add_func("/config/match-no-path", test_match_no_path);
+#define ADD(path, function) g_test_add("/config/load/" path, Tree, NULL, tree_set_up, function, tree_tear_down)
+        ADD("nothing", test_load_nothing);
+        ADD("main", test_load_main);
+        ADD("main-masked", test_load_main_masked);
+        ADD("drop-ins", test_load_drop_ins);
+        ADD("gpus", test_load_gpus);
+        ADD("strange-files", test_load_strange_files);
+        ADD("too-many", test_load_too_many);
+#undef ADD
+        return g_test_run();
+}
