@@ -9,12 +9,12 @@
 
 static const TableColumn columns[] = {
         { "PID", SCOLS_FL_RIGHT },
-        { "COMMAND", SCOLS_FL_TRUNC },
+        { "COMMAND", SCOLS_FL_WRAP },
         { "USER", 0 },
-        { "UNIT", SCOLS_FL_TRUNC },
+        { "UNIT", SCOLS_FL_WRAP },
         { "SESSION", 0 },
         { "MACHINE", 0 },
-        { "NODES", SCOLS_FL_TRUNC },
+        { "NODES", SCOLS_FL_WRAP },
 };
 
 char *vm_text(json_object *gpu) {

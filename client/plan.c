@@ -13,7 +13,7 @@ static const TableColumn columns[] = {
         { "#", SCOLS_FL_RIGHT },
         { "STEP", 0 },
         { "TARGET", 0 },
-        { "DETAIL", SCOLS_FL_TRUNC },
+        { "DETAIL", SCOLS_FL_WRAP },
 };
 
 static int get_plan(Client *c, const GpuChoice *gpu, const char *operation, sd_bus_message **ret, sd_bus_error *ret_error) {

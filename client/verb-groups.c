@@ -2,8 +2,7 @@
 
 /* groups: every PCI function of the host below its IOMMU group. */
 
-#include <inttypes.h>
-
+#include "client/function.h"
 #include "client/pager.h"
 #include "client/report.h"
 #include "client/table.h"
@@ -13,61 +12,37 @@
 static const TableColumn columns[] = {
         { "GROUP", SCOLS_FL_TREE },
         { "ID", 0 },
-        { "NAME", SCOLS_FL_TRUNC },
+        { "NAME", SCOLS_FL_WRAP },
         { "ROLE", 0 },
         { "DRIVER", 0 },
         { "RESET", 0 },
 };
 
 static int add_function(struct libscols_table *t, struct libscols_line *group, json_object *function) {
-        json_object *methods = NULL;
-        _cleanup_free_ char *reset = NULL;
-        char id[32];
-
-        (void) json_object_object_get_ex(function, "reset-methods", &methods);
-        reset = json_text(methods, " ");
-        if (!reset)
-                return -ENOMEM;
-        (void) snprintf(id, sizeof(id), "%04" PRIx64 ":%04" PRIx64, json_number(function, "vendor"),
-                        json_number(function, "device"));
+        char id[FUNCTION_TEXT_MAX], reset[FUNCTION_TEXT_MAX];
 
         return table_add(t, group, (const char *const[]) {
                 json_string(function, "address"),
-                id,
+                function_id(function, id),
                 json_string(function, "name"),
                 json_string(function, "role"),
                 json_string(function, "driver"),
-                methods ? reset : "",
+                function_reset_methods(function, reset),
         }, NULL);
 }
 
-/* The text of the group that a function is in; "none" without an IOMMU. */
-static char *group_text(json_object *function) {
-        json_object *group = NULL;
-
-        if (!json_object_object_get_ex(function, "group", &group) || json_object_get_int64(group) < 0 ||
-            json_object_get_int64(group) == UINT32_MAX)
-                return strdup("none");
-        return json_text(group, "");
-}
-
 static int fill(struct libscols_table *t, json_object *functions) {
-        _cleanup_free_ char *current = NULL;
+        char current[FUNCTION_TEXT_MAX], buffer[FUNCTION_TEXT_MAX];
         struct libscols_line *line = NULL;
         int r;
 
         for (size_t i = 0; i < json_object_array_length(functions); i++) {
                 json_object *function = json_object_array_get_idx(functions, i);
-                char *group = group_text(function);
+                const char *group = function_group(function, buffer);
 
-                if (!group)
-                        return -ENOMEM;
-                if (streq_ptr(group, current))
-                        free(group);
-                else {
-                        free(current);
-                        current = group;
-                        r = table_add(t, NULL, (const char *const[]) { group, " ", " ", " ", " ", " " }, &line);
+                if (!line || !streq(group, current)) {
+                        (void) snprintf(current, sizeof(current), "%s", group);
+                        r = table_add(t, NULL, (const char *const[]) { *group ? group : "none", " ", " ", " ", " ", " " }, &line);
                         if (r < 0)
                                 return r;
                         table_color(line, 0, COLOR_BOLD);

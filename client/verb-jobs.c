@@ -16,7 +16,7 @@ static const TableColumn columns[] = {
         { "GPU", 0 },
         { "STATE", 0 },
         { "STEP", 0 },
-        { "DESCRIPTION", SCOLS_FL_TRUNC },
+        { "DESCRIPTION", SCOLS_FL_WRAP },
 };
 
 static int add_job(struct libscols_table *t, json_object *job) {

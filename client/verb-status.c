@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 
+#include "client/function.h"
 #include "client/gpu-choice.h"
 #include "client/holders.h"
 #include "client/journal-view.h"
@@ -79,30 +80,27 @@ static void print_identity(json_object *gpu) {
 }
 
 static int add_function(struct libscols_table *t, json_object *function, struct libscols_line **parent) {
-        json_object *methods = NULL, *group = NULL;
-        _cleanup_free_ char *reset = NULL, *group_text = NULL, *driver = NULL;
         const char *now = json_string(function, "driver"), *host = json_string(function, "host-driver");
+        char id[FUNCTION_TEXT_MAX], text[FUNCTION_TEXT_MAX], group[FUNCTION_TEXT_MAX + 8], reset[FUNCTION_TEXT_MAX + 8];
+        bool away = !isempty(host) && !streq(host, now);
+        _cleanup_free_ char *driver = NULL;
         struct libscols_line *line;
-        char id[32];
         int r;
 
-        (void) json_object_object_get_ex(function, "reset-methods", &methods);
-        (void) json_object_object_get_ex(function, "group", &group);
-        reset = json_text(methods, " ");
-        group_text = json_text(group, "");
-        (void) snprintf(id, sizeof(id), "%04" PRIx64 ":%04" PRIx64, json_number(function, "vendor"),
-                        json_number(function, "device"));
-        if (!reset || !group_text || asprintf(&driver, isempty(host) || streq(host, now) ? "%s" : "%s (host: %s)",
-                                              isempty(now) ? "-" : now, host) < 0)
+        if (asprintf(&driver, "%s%s%s%s", isempty(now) ? "-" : now, away ? " (host: " : "", away ? host : "",
+                     away ? ")" : "") < 0)
                 return -ENOMEM;
+        /* The columns have no headings here, so the cells say what they are. */
+        (void) snprintf(group, sizeof(group), "group %s", function_group(function, text));
+        (void) snprintf(reset, sizeof(reset), "reset %s", function_reset_methods(function, text));
 
         r = table_add(t, *parent, (const char *const[]) {
                 json_string(function, "address"),
                 json_string(function, "role"),
-                id,
+                function_id(function, id),
                 driver,
-                group ? group_text : "",
-                methods ? reset : "",
+                *function_group(function, text) ? group : " ",
+                *function_reset_methods(function, text) ? reset : " ",
         }, &line);
         if (r < 0)
                 return r;
@@ -274,7 +272,7 @@ static void print_journal(Client *c, const char *address) {
         _cleanup_(sd_journal_closep) sd_journal *j = NULL;
         uint32_t lines = o->lines_set ? o->lines : JOURNAL_LINES;
 
-        if (o->host || lines == 0 || journal_open(address, &j) < 0)
+        if (o->host || lines == 0 || journal_open(address, &j) < 0 || sd_journal_seek_tail(j) < 0 || sd_journal_previous(j) <= 0)
                 return;
         (void) putchar('\n');
         (void) journal_print_last(j, lines, 0, JSON_OFF);

@@ -178,11 +178,11 @@ static int append_functions(sd_bus_message *reply, const MockGpu *gpu) {
         (void) snprintf(audio, sizeof(audio), "%.11s1", gpu->address);
         return sd_bus_message_append(reply, "aa{sv}", 2,
                                      7, "address", "s", gpu->address, "class", "u", 0x030000, "vendor", "q", 0x10de,
-                                     "device", "q", 0x1c82, "driver", "s", "nouveau", "group", "u", 1,
+                                     "device", "q", 0x1c82, "driver", "s", "nouveau", "group", "i", 1,
                                      "role", "s", "display",
                                      8, "address", "s", audio, "class", "u", 0x040300, "vendor", "q", 0x10de,
                                      "device", "q", 0x0fb9, "driver", "s", "vfio-pci", "host-driver", "s", "snd_hda_intel",
-                                     "group", "u", 1, "role", "s", "audio");
+                                     "group", "i", -1, "role", "s", "audio");
 }
 
 static int append_last_job(Mock *m, sd_bus_message *reply, const MockGpu *gpu) {
@@ -377,12 +377,12 @@ static int manager_get_gpu(sd_bus_message *message, void *userdata, sd_bus_error
 static int manager_list_groups(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {
         return sd_bus_reply_method_return(message, "aa{sv}", 3,
                                           7, "address", "s", "0000:01:00.0", "vendor", "q", 0x10de, "device", "q", 0x1c82,
-                                          "driver", "s", "nouveau", "group", "u", 2, "reset-methods", "as", 2, "flr", "bus",
+                                          "driver", "s", "nouveau", "group", "i", 2, "reset-methods", "as", 2, "flr", "bus",
                                           "role", "s", "display",
                                           5, "address", "s", "0000:00:1f.0", "vendor", "q", 0x8086, "device", "q", 0x2918,
-                                          "driver", "s", "lpc_ich", "group", "u", 1,
+                                          "driver", "s", "lpc_ich", "group", "i", -1,
                                           5, "address", "s", "0000:01:00.1", "vendor", "q", 0x10de, "device", "q", 0x0fb9,
-                                          "driver", "s", "snd_hda_intel", "group", "u", 2);
+                                          "driver", "s", "snd_hda_intel", "group", "i", 2);
 }
 
 static int manager_rescan(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {

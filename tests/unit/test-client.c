@@ -278,6 +278,9 @@ static void test_status(Fixture *f, gconstpointer data) {
         assert_has(f->out, "0000:01:00.0 - GP107 [GeForce GTX 1050 Ti]\n");
         assert_has(f->out, "       State: assigned\n");
         assert_has(f->out, "0000:01:00.1 audio   10de:0fb9 vfio-pci (host: snd_hda_intel)");
+        assert_has(f->out, "group 1");
+        assert_has_not(f->out, "group -");
+        assert_has_not(f->out, "group 0");
         assert_has(f->out, "IOMMU groups: 1, 2 (not viable)\n");
         assert_has(f->out, "  Connectors: DP-1 disconnected, HDMI-A-1 connected\n");
         assert_has(f->out, "              warn: The fan does not turn.\n");
@@ -298,6 +301,7 @@ static void test_tables(Fixture *f, gconstpointer data) {
         assert_has(f->out, "0000:00:1f.0 8086:2918");
         g_assert_true(strstr(f->out, "00:1f.0") < strstr(f->out, "01:00.0"));
         assert_has(f->out, "nouveau       flr bus");
+        assert_has(f->out, "none ");
         g_assert_cmpint(client(f, "groups -j"), ==, EXIT_DONE);
         array = parse(f->out);
         g_assert_cmpuint(json_object_array_length(array), ==, 3);

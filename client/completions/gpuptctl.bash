@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# bash completion for gpuptctl(1)
+
+_gpuptctl_gpus() {
+        gpuptctl list --no-legend --no-pager 2>/dev/null | while read -r address _; do printf '%s\n' "$address"; done
+}
+
+_gpuptctl_jobs() {
+        gpuptctl jobs --no-legend --no-pager 2>/dev/null | while read -r id _; do printf '%s\n' "$id"; done
+}
+
+_gpuptctl() {
+        local verbs='list status groups holders detach attach plan run jobs cancel monitor log rescan reload'
+        local options='--help --version --host= --json= --no-pager --no-legend --no-ask-password --no-block --quiet
+                       --force --disrupt-session --wait= --functions= --driver= --access= --dry-run --lines= --follow
+                       -h -H -j -q -n -f'
+        local cur prev words cword word verb='' operation='' choices='' i
+
+        # "=" and ":" break words in bash; options and addresses have them inside.
+        _init_completion -n =: || return
+
+        for ((i = 1; i < cword; i++)); do
+                word=${words[i]}
+                if [[ $word == -- && $verb == run ]]; then
+                        _command_offset $((i + 1))
+                        return
+                fi
+                case $word in
+                -H|--host|-n|--lines|--json|--wait|--functions|--driver|--access)
+                        ((i++))
+                        ;;
+                -*)
+                        ;;
+                *)
+                        if [[ -z $verb ]]; then
+                                verb=$word
+                        else
+                                operation=$word
+                        fi
+                        ;;
+                esac
+        done
+
+        case $prev in
+        -H|--host)
+                _known_hosts_real -- "$cur"
+                return
+                ;;
+        -n|--lines|--wait)
+                return
+                ;;
+        esac
+
+        case $cur in
+        --json=*)
+                mapfile -t COMPREPLY < <(compgen -W 'pretty short off' -P --json= -- "${cur#*=}")
+                return
+                ;;
+        --access=*)
+                mapfile -t COMPREPLY < <(compgen -W 'none caller' -P --access= -- "${cur#*=}")
+                return
+                ;;
+        --*=*)
+                return
+                ;;
+        -*)
+                mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")
+                [[ ${COMPREPLY[0]-} == *= ]] && compopt -o nospace
+                return
+                ;;
+        esac
+
+        case $verb in
+        '')
+                choices=$verbs
+                ;;
+        plan)
+                if [[ -z $operation ]]; then
+                        choices='detach attach'
+                else
+                        choices=$(_gpuptctl_gpus)
+                fi
+                ;;
+        status|holders|detach|attach|run|log)
+                [[ -z $operation ]] && choices=$(_gpuptctl_gpus)
+                ;;
+        cancel)
+                [[ -z $operation ]] && choices=$(_gpuptctl_jobs)
+                ;;
+        esac
+        mapfile -t COMPREPLY < <(compgen -W "$choices" -- "$cur")
+        __ltrim_colon_completions "$cur"
+}
+
+complete -F _gpuptctl gpuptctl
