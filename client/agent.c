@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* agent: the polkit agent of this terminal, a child for as long as a privileged call may ask. It registers itself for
- * its parent, so it must be our own child. One per process. */
+/* agent: the polkit agent of this terminal, a child for as long as a privileged call may ask. It registers
+ * itself for its parent, so it must be our own child. One per process. */
 
 #include "client/agent.h"
 

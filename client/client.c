@@ -36,8 +36,8 @@ int client_learn_daemon(Client *c, const char *unique_name) {
         return free_and_strdup(&c->daemon, unique_name);
 }
 
-/* sd-bus lets every unique name pass a match for a well-known one, and the bus delivers signals that are addressed to
- * us whatever we subscribed to, so the sender is compared here. */
+/* sd-bus lets every unique name pass a match for a well-known one, and the bus delivers signals that are
+ * addressed to us whatever we subscribed to, so the sender is compared here. */
 bool client_is_from_daemon(const Client *c, sd_bus_message *m) {
         return c->daemon && streq_ptr(c->daemon, sd_bus_message_get_sender(m));
 }
@@ -88,7 +88,8 @@ int client_get_gpu(Client *c, const char *name, char **ret_path, sd_bus_error *r
         return 0;
 }
 
-int client_get_properties(Client *c, const char *path, const char *interface, json_object **ret, sd_bus_error *ret_error) {
+int client_get_properties(Client *c, const char *path, const char *interface, json_object **ret,
+                          sd_bus_error *ret_error) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL, *reply = NULL;
         int r;
 
@@ -162,12 +163,14 @@ static int read_objects(sd_bus_message *reply, const char *interface, json_objec
         return r;
 }
 
-int client_get_objects(Client *c, const char *interface, const char *sort_key, json_object **ret, sd_bus_error *ret_error) {
+int client_get_objects(Client *c, const char *interface, const char *sort_key, json_object **ret,
+                       sd_bus_error *ret_error) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL, *reply = NULL;
         _cleanup_(json_object_putp) json_object *array = NULL;
         int r;
 
-        r = client_new_call(c, GPUPT_OBJECT_PATH, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects", &m, ret_error);
+        r = client_new_call(c, GPUPT_OBJECT_PATH, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects", &m,
+                            ret_error);
         if (r < 0)
                 return r;
         r = sd_bus_call(c->bus, m, 0, ret_error, &reply);

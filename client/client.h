@@ -28,7 +28,8 @@ void client_close(Client *c);
 int client_new_call(Client *c, const char *path, const char *interface, const char *member, sd_bus_message **ret,
                     sd_bus_error *ret_error);
 
-/* Remembers who answered. Signals count only if they come from there: anybody may send one that looks like gpuptd's. */
+/* Remembers who answered. Signals count only if they come from there: anybody may send one that looks like
+ * gpuptd's. */
 int client_learn_daemon(Client *c, const char *unique_name);
 bool client_is_from_daemon(const Client *c, sd_bus_message *m);
 
@@ -36,10 +37,12 @@ bool client_is_from_daemon(const Client *c, sd_bus_message *m);
 int client_get_gpu(Client *c, const char *name, char **ret_path, sd_bus_error *ret_error);
 
 /* All properties of one object, as an object with lower-case-with-dashes keys. */
-int client_get_properties(Client *c, const char *path, const char *interface, json_object **ret, sd_bus_error *ret_error);
+int client_get_properties(Client *c, const char *path, const char *interface, json_object **ret,
+                          sd_bus_error *ret_error);
 
 /* The properties of all objects that have the interface, as an array in the order of the member `sort_key`. */
-int client_get_objects(Client *c, const char *interface, const char *sort_key, json_object **ret, sd_bus_error *ret_error);
+int client_get_objects(Client *c, const char *interface, const char *sort_key, json_object **ret,
+                       sd_bus_error *ret_error);
 
 /* The first value of the answer to a method of the Gpu or Manager interface without arguments. */
 int client_query(Client *c, const char *path, const char *interface, const char *member, json_object **ret,

@@ -3,8 +3,9 @@
 
 #include "client/json.h"
 
-/* A PCI function, as in the property Functions of a GPU and in ListGroups(): address, class, vendor, device, driver,
- * host-driver, group, reset-methods, name, role. Texts of what is no plain string; FUNCTION_TEXT_MAX bytes each. */
+/* A PCI function, as in the property Functions of a GPU and in ListGroups(): address, class, vendor, device,
+ * driver, host-driver, group, reset-methods, name, role. Texts of what is no plain string; FUNCTION_TEXT_MAX
+ * bytes each. */
 #define FUNCTION_TEXT_MAX 256
 
 /* "10de:1c82" */

@@ -33,8 +33,8 @@ static void print_verb(const Verb *v) {
         char left[64];
 
         if (ellipsis)
-                (void) snprintf(left, sizeof(left), "%s %.*s%s", v->name, (int) (ellipsis - v->arguments), v->arguments,
-                                glyph_or("…", "..."));
+                (void) snprintf(left, sizeof(left), "%s %.*s%s", v->name, (int) (ellipsis - v->arguments),
+                                v->arguments, glyph_or("…", "..."));
         else
                 (void) snprintf(left, sizeof(left), "%s%s%s", v->name, *v->arguments ? " " : "", v->arguments);
         print_row(left, v->description);
@@ -56,7 +56,8 @@ static void print_option(const OptionInfo *i) {
 void help_print(void) {
         (void) printf("gpuptctl [OPTIONS%s] VERB [ARGUMENTS%s]\n\n"
                       "%sMove GPUs between the drivers of this host and VFIO, safely.%s\n",
-                      glyph_or("…", "..."), glyph_or("…", "..."), color_begin(stdout, COLOR_BOLD), color_end(stdout, COLOR_BOLD));
+                      glyph_or("…", "..."), glyph_or("…", "..."), color_begin(stdout, COLOR_BOLD),
+                      color_end(stdout, COLOR_BOLD));
 
         print_title("Verbs:");
         for (const Verb *v = verb_table; v->name; v++)
@@ -66,7 +67,7 @@ void help_print(void) {
         for (const OptionInfo *i = option_table; i->name; i++)
                 print_option(i);
 
-        (void) fputs("\nA GPU is named by its address (0000:01:00.0, 01:00.0, 01:00), the address of a companion, its alias,\n"
-                     "or vendor:device if only one fits. Without a name the only GPU that comes into question is taken.\n"
-                     "See gpuptctl(1) for the details.\n", stdout);
+        (void) puts("\nA GPU is named by its address (0000:01:00.0, 01:00.0, 01:00), the address of a companion,\n"
+                    "its alias, or vendor:device if only one fits. Without a name the only GPU that comes into\n"
+                    "question is taken. See gpuptctl(1) for the details.");
 }

@@ -43,7 +43,8 @@ char *holders_text(json_object *holders) {
                 (void) snprintf(more, sizeof(more), " +%zu", n - 1);
 
         first = json_object_array_get_idx(holders, 0);
-        if (asprintf(&text, "%s[%" PRIu64 "]%s", json_string(first, "command"), json_number(first, "pid"), more) < 0)
+        if (asprintf(&text, "%s[%" PRIu64 "]%s", json_string(first, "command"), json_number(first, "pid"),
+                     more) < 0)
                 return NULL;
         return text;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* job-follow: one job from the call that starts it to its end, in an event loop of its own. It subscribes before it
- * calls, so that no signal is missed; believes only signals of the daemon that answered; and when the daemon goes away
- * in the middle it waits for the next one and asks that what became of the job, whose id stays the same. */
+/* job-follow: one job from the call that starts it to its end, in an event loop of its own. It subscribes
+ * before it calls, so that no signal is missed; believes only signals of the daemon that answered; and when
+ * the daemon goes away in the middle it waits for the next one and asks that what became of the job, whose id
+ * stays the same. */
 
 #include "client/job-follow.h"
 
@@ -22,10 +23,10 @@
 #define RELEASE_DEADLINE_USEC (10 * USEC_PER_SEC)
 
 typedef enum Phase {
-        PHASE_CALLING,              /* the method has not answered; polkit may be asking */
-        PHASE_EXPECTING,            /* the lease is dropped, the daemon has not started the job yet */
-        PHASE_FOLLOWING,            /* the job is known */
-        PHASE_AWAY,                 /* the job is known, the daemon is not there or has not said yet what it knows */
+        PHASE_CALLING,   /* the method has not answered; polkit may be asking */
+        PHASE_EXPECTING, /* the lease is dropped, the daemon has not started the job yet */
+        PHASE_FOLLOWING, /* the job is known */
+        PHASE_AWAY,      /* the job is known, the daemon is not there or has not said yet what it knows */
 } Phase;
 
 enum {
@@ -329,7 +330,8 @@ static int on_gpu_after_return(sd_bus_message *reply, void *userdata, _unused_ s
 
         last = json_dict(gpu, "last-job");
         if (last && json_number(last, "id") == f->outcome.id) {
-                r = take_result(f, json_string(last, "result"), json_string(last, "error"), json_string(last, "message"));
+                r = take_result(f, json_string(last, "result"), json_string(last, "error"),
+                                json_string(last, "message"));
                 return end(f, MIN(r, 0));
         }
 
@@ -361,7 +363,8 @@ static int on_return_deadline(_unused_ sd_event_source *s, _unused_ uint64_t use
 
         progress_clear(&f->progress);
         if (f->client->daemon) {
-                report_note("gpuptd came back, but knows nothing of job %" PRIu32 "; 'gpuptctl status %s' shows how things are.",
+                report_note("gpuptd came back, but knows nothing of job %" PRIu32
+                            "; 'gpuptctl status %s' shows how things are.",
                             f->outcome.id, f->request->gpu->address);
                 return end(f, EXIT_FAILED);
         }
@@ -436,7 +439,8 @@ static int ask_to_cancel(JobFollow *f) {
         report_note("Asked job %" PRIu32 " to cancel; Ctrl-C again leaves it running.", f->outcome.id);
         r = client_new_call(f->client, f->outcome.path, GPUPT_JOB_INTERFACE, "Cancel", &m, NULL);
         if (r >= 0)
-                r = sd_bus_call_async(f->client->bus, &f->slots[SLOT_CANCEL], m, on_cancelled, f, POLKIT_TIMEOUT_USEC);
+                r = sd_bus_call_async(f->client->bus, &f->slots[SLOT_CANCEL], m, on_cancelled, f,
+                                      POLKIT_TIMEOUT_USEC);
         return r;
 }
 
@@ -465,8 +469,8 @@ static int on_interrupt(_unused_ sd_event_source *s, _unused_ const struct signa
 
 /* ---- set-up ---- */
 
-/* The matches are sent ahead of the call on the same connection, so they stand when it arrives; if the bus refuses one,
- * sd-bus closes the connection, and the call reports that. */
+/* The matches are sent ahead of the call on the same connection, so they stand when it arrives; if the bus
+ * refuses one, sd-bus closes the connection, and the call reports that. */
 static int subscribe(JobFollow *f) {
         sd_bus *bus = f->client->bus;
         int r;
@@ -474,15 +478,19 @@ static int subscribe(JobFollow *f) {
         r = sd_bus_match_signal_async(bus, &f->slots[SLOT_JOB_REMOVED], GPUPT_BUS_NAME, GPUPT_OBJECT_PATH,
                                       GPUPT_MANAGER_INTERFACE, "JobRemoved", on_job_removed, NULL, f);
         if (r >= 0)
-                r = sd_bus_add_match_async(bus, &f->slots[SLOT_CHANGED],
-                                           "type='signal',sender='" GPUPT_BUS_NAME "',path_namespace='" GPUPT_JOB_PREFIX "',"
-                                           "interface='org.freedesktop.DBus.Properties',member='PropertiesChanged',"
-                                           "arg0='" GPUPT_JOB_INTERFACE "'", on_changed, NULL, f);
+                r = sd_bus_add_match_async(
+                        bus, &f->slots[SLOT_CHANGED],
+                        "type='signal',sender='" GPUPT_BUS_NAME "',path_namespace='" GPUPT_JOB_PREFIX "',"
+                        "interface='org.freedesktop.DBus.Properties',member='PropertiesChanged',"
+                        "arg0='" GPUPT_JOB_INTERFACE "'",
+                        on_changed, NULL, f);
         if (r >= 0)
-                r = sd_bus_add_match_async(bus, &f->slots[SLOT_OWNER],
-                                           "type='signal',sender='org.freedesktop.DBus',path='/org/freedesktop/DBus',"
-                                           "interface='org.freedesktop.DBus',member='NameOwnerChanged',"
-                                           "arg0='" GPUPT_BUS_NAME "'", on_owner_changed, NULL, f);
+                r = sd_bus_add_match_async(
+                        bus, &f->slots[SLOT_OWNER],
+                        "type='signal',sender='org.freedesktop.DBus',path='/org/freedesktop/DBus',"
+                        "interface='org.freedesktop.DBus',member='NameOwnerChanged',"
+                        "arg0='" GPUPT_BUS_NAME "'",
+                        on_owner_changed, NULL, f);
         if (r >= 0) /* made by sd-bus itself, never sent to the bus */
                 r = sd_bus_match_signal(bus, &f->slots[SLOT_DISCONNECTED], "org.freedesktop.DBus.Local",
                                         "/org/freedesktop/DBus/Local", "org.freedesktop.DBus.Local", "Disconnected",
@@ -561,8 +569,8 @@ int job_run_by_release(const JobRequest *request, int *lease_fd, JobOutcome *ret
         if (r < 0)
                 return r;
         /* The descriptor does not queue behind the matches as a call would: wait until the bus has them. */
-        r = sd_bus_call_method(bus, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus.Peer", "Ping",
-                               NULL, NULL, NULL);
+        r = sd_bus_call_method(bus, "org.freedesktop.DBus", "/org/freedesktop/DBus",
+                               "org.freedesktop.DBus.Peer", "Ping", NULL, NULL, NULL);
         if (r < 0)
                 return r;
 
@@ -602,8 +610,8 @@ static void print_line(const JobRequest *request, const JobOutcome *outcome) {
         bool done;
 
         if (!outcome->result) {
-                (void) fprintf(request->out, "%s: %s runs as job %" PRIu32 " (%s)\n", gpu, request->operation, outcome->id,
-                               outcome->path);
+                (void) fprintf(request->out, "%s: %s runs as job %" PRIu32 " (%s)\n", gpu, request->operation,
+                               outcome->id, outcome->path);
                 return;
         }
 
@@ -612,7 +620,8 @@ static void print_line(const JobRequest *request, const JobOutcome *outcome) {
         message = done && !isempty(outcome->message) ? text_escape(outcome->message) : NULL;
         (void) fprintf(request->out, "%s: %s %s%s%s%s%s\n", gpu, request->operation,
                        color_begin(request->out, done ? COLOR_GREEN : COLOR_RED), strempty(result),
-                       color_end(request->out, done ? COLOR_GREEN : COLOR_RED), message ? ": " : "", strempty(message));
+                       color_end(request->out, done ? COLOR_GREEN : COLOR_RED), message ? ": " : "",
+                       strempty(message));
 }
 
 /* A job that went wrong names its error; the names here are for a daemon that leaves it out. */
@@ -642,6 +651,7 @@ ExitStatus job_report(const JobRequest *request, const JobOutcome *outcome) {
                 return EXIT_DONE;
 
         (void) sd_bus_error_set(&error, error_of(outcome),
-                                isempty(outcome->message) ? "The job did not succeed and gave no reason." : outcome->message);
+                                isempty(outcome->message) ? "The job did not succeed and gave no reason."
+                                                          : outcome->message);
         return report_error(request->gpu->address, &error, 0);
 }

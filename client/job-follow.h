@@ -29,9 +29,9 @@ typedef struct JobOutcome {
 #define JOB_OUTCOME_NULL { .lease_fd = -EBADF }
 void job_outcome_done(JobOutcome *o);
 
-/* Sends the call, which answers with a job (Detach and the like: "o", Acquire: "ho"), and shows the job until it has
- * ended, over a restart of the daemon too. Ctrl-C asks to cancel; a second one leaves. Returns 0 with the outcome, the
- * exit status of what has been reported, or negative errno. */
+/* Sends the call, which answers with a job (Detach and the like: "o", Acquire: "ho"), and shows the job until
+ * it has ended, over a restart of the daemon too. Ctrl-C asks to cancel; a second one leaves. Returns 0 with
+ * the outcome, the exit status of what has been reported, or negative errno. */
 int job_run(const JobRequest *request, sd_bus_message *call, JobOutcome *ret);
 
 /* Closes *lease_fd and follows the job that gpuptd starts for that reason. Returns as job_run(). */

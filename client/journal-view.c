@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* journal-view: what gpuptd wrote to the journal. Entries are matched by the trusted field _SYSTEMD_UNIT, so that no
- * other program can put words into gpuptd's mouth. */
+/* journal-view: what gpuptd wrote to the journal. Entries are matched by the trusted field _SYSTEMD_UNIT, so
+ * that no other program can put words into gpuptd's mouth. */
 
 #include "client/journal-view.h"
 

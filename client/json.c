@@ -286,8 +286,8 @@ static int compare(json_object *a, json_object *b, const char *key) {
         return (m > n) - (m < n);
 }
 
-/* Insertion: json_object_array_sort() hands its comparison no context, and a host has a handful of GPUs. The functions
- * of a large host are sorted already when they come, which costs nothing here. */
+/* Insertion: json_object_array_sort() hands its comparison no context, and a host has a handful of GPUs. The
+ * functions of a large host are sorted already when they come, which costs nothing here. */
 void json_sort(json_object *array, const char *key) {
         for (size_t i = 1; i < json_object_array_length(array); i++)
                 for (size_t j = i; j > 0; j--) {

@@ -200,7 +200,8 @@ int options_parse(Options *o, int argc, char **argv, char ***ret_args) {
 
         *o = (Options) { .pager = true, .legend = true, .ask_password = true, .block = true };
 
-        /* "--" is found before getopt can lose it: 'run -- COMMAND' without a GPU must stay apart from 'run GPU'. */
+        /* "--" is found before getopt can lose it: 'run -- COMMAND' without a GPU must stay apart from 'run
+         * GPU'. */
         for (int i = 1; i < argc; i++)
                 if (streq(argv[i], "--")) {
                         o->command = argv + i + 1;

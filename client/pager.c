@@ -41,8 +41,8 @@ static _Noreturn void run_pager(const char *program, int input) {
         (void) dup2(input, STDIN_FILENO);
         (void) prctl(PR_SET_PDEATHSIG, SIGTERM);
 
-        /* Leave at once if all fits, show colours, chop long lines, leave the screen as it is, end on Ctrl-C; and no
-         * shell from inside, since this may run under sudo. */
+        /* Leave at once if all fits, show colours, chop long lines, leave the screen as it is, end on Ctrl-C;
+         * and no shell from inside, since this may run under sudo. */
         (void) setenv("LESS", getenv("SYSTEMD_LESS") ?: "FRSXMK", 1);
         (void) setenv("LESSCHARSET", "utf-8", 0);
         (void) setenv("LESSSECURE", "1", 1);

@@ -16,7 +16,8 @@ static const TableColumn columns[] = {
         { "DETAIL", SCOLS_FL_WRAP },
 };
 
-static int get_plan(Client *c, const GpuChoice *gpu, const char *operation, sd_bus_message **ret, sd_bus_error *ret_error) {
+static int get_plan(Client *c, const GpuChoice *gpu, const char *operation, sd_bus_message **ret,
+                    sd_bus_error *ret_error) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         int r;
 
@@ -27,7 +28,8 @@ static int get_plan(Client *c, const GpuChoice *gpu, const char *operation, sd_b
         if (r >= 0)
                 r = options_append(c->options, m);
         if (r < 0) /* what cannot be put into a message is not UTF-8 */
-                return sd_bus_error_set(ret_error, SD_BUS_ERROR_INVALID_ARGS, "The operation or an option is no valid text.");
+                return sd_bus_error_set(ret_error, SD_BUS_ERROR_INVALID_ARGS,
+                                        "The operation or an option is no valid text.");
         return sd_bus_call(c->bus, m, 0, ret_error, ret);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* progress: the steps of a job as they run. On a terminal one line that changes, elsewhere a plain line per step. */
+/* progress: the steps of a job as they run. On a terminal one line that changes, elsewhere a plain line per
+ * step. */
 
 #include "client/progress.h"
 
@@ -39,7 +40,8 @@ static const char *word_of_state(const char *state, Color *ret) {
         return "";
 }
 
-void progress_show(Progress *p, const char *title, const char *state, uint32_t step, uint32_t steps, const char *description) {
+void progress_show(Progress *p, const char *title, const char *state, uint32_t step, uint32_t steps,
+                   const char *description) {
         _cleanup_free_ char *line = NULL, *escaped = NULL;
         const char *word;
         Color color;
@@ -57,7 +59,8 @@ void progress_show(Progress *p, const char *title, const char *state, uint32_t s
         if (streq_ptr(line, p->last))
                 return;
 
-        /* With autowrap off (DECAWM) a long line ends at the margin, and one carriage return gets back to its begin. */
+        /* With autowrap off (DECAWM) a long line ends at the margin, and one carriage return gets back to its
+         * begin. */
         if (p->redraw)
                 (void) fprintf(p->out, "\r\033[K\033[?7l%s: %s\033[?7h", title, line);
         else

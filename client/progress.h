@@ -21,7 +21,8 @@ void progress_init(Progress *p, const Options *o, FILE *out);
 void progress_done(Progress *p);
 
 /* Shows where the job is: `state` as property State of the job, step 0 before the first. */
-void progress_show(Progress *p, const char *title, const char *state, uint32_t step, uint32_t steps, const char *description);
+void progress_show(Progress *p, const char *title, const char *state, uint32_t step, uint32_t steps,
+                   const char *description);
 
 /* Takes the progress line away, so that something else can be printed in its place. */
 void progress_clear(Progress *p);

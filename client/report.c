@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* report: how trouble is told. Owns the wording of what goes to stderr and the hints, which depend on the error's name
- * alone; the sentence about what happened is the daemon's. */
+/* report: how trouble is told. Owns the wording of what goes to stderr and the hints, which depend on the
+ * error's name alone; the sentence about what happened is the daemon's. */
 
 #include "client/report.h"
 
@@ -17,27 +17,35 @@ static const struct {
         { GPUPT_ERROR_NO_SUCH_GPU, "'gpuptctl list' shows the GPUs of this host." },
         { GPUPT_ERROR_NO_SUCH_JOB, "'gpuptctl jobs' shows the jobs that run." },
         { GPUPT_ERROR_BUSY, "See 'gpuptctl jobs'; 'gpuptctl cancel JOB' asks one to stop." },
-        { GPUPT_ERROR_IN_USE, "See 'gpuptctl holders %s'. End what is listed there, give it more time with --wait=SEC, or "
-                              "let gpuptd end it with --force." },
-        { GPUPT_ERROR_GROUP_NOT_VIABLE, "'gpuptctl groups' shows who shares the IOMMU group. Detach the other devices "
-                                        "too, or move the card to a slot of its own." },
+        { GPUPT_ERROR_IN_USE,
+          "See 'gpuptctl holders %s'. End what is listed there, give it more time with --wait=SEC, or "
+          "let gpuptd end it with --force." },
+        { GPUPT_ERROR_GROUP_NOT_VIABLE,
+          "'gpuptctl groups' shows who shares the IOMMU group. Detach the other devices "
+          "too, or move the card to a slot of its own." },
         { GPUPT_ERROR_NOT_SUPPORTED, "'gpuptctl status %s' shows the state of the GPU and what it offers." },
-        { GPUPT_ERROR_DRIVER_MISSING, "Look with 'modinfo DRIVER' whether this kernel has the driver, and whether "
-                                      "a file in /etc/modprobe.d forbids it." },
-        { GPUPT_ERROR_UNREACHABLE, "A card that does not answer mostly needs the host's power off and on again; "
-                                   "'gpuptctl log %s' shows what came before." },
-        { GPUPT_ERROR_RESET_FAILED, "'gpuptctl status %s' lists the reset methods, 'gpuptctl log %s' what was tried." },
-        { GPUPT_ERROR_STUCK, "'gpuptctl status %s' shows what holds it. Once the kernel lets go, the GPU is usable again "
-                             "by itself." },
+        { GPUPT_ERROR_DRIVER_MISSING,
+          "Look with 'modinfo DRIVER' whether this kernel has the driver, and whether "
+          "a file in /etc/modprobe.d forbids it." },
+        { GPUPT_ERROR_UNREACHABLE,
+          "A card that does not answer mostly needs the host's power off and on again; "
+          "'gpuptctl log %s' shows what came before." },
+        { GPUPT_ERROR_RESET_FAILED,
+          "'gpuptctl status %s' lists the reset methods, 'gpuptctl log %s' what was tried." },
+        { GPUPT_ERROR_STUCK,
+          "'gpuptctl status %s' shows what holds it. Once the kernel lets go, the GPU is usable again "
+          "by itself." },
         { GPUPT_ERROR_TIMEOUT, "'gpuptctl log %s' shows how far it got." },
         { GPUPT_ERROR_SLEEP_IN_PROGRESS, "Try again when the host is awake." },
         { GPUPT_ERROR_LAST_DISPLAY, "Log out first, or allow it with --disrupt-session." },
-        { GPUPT_ERROR_INCONSISTENT, "'gpuptctl status %s' shows how the hardware is now, 'gpuptctl log %s' what was "
-                                    "expected." },
+        { GPUPT_ERROR_INCONSISTENT,
+          "'gpuptctl status %s' shows how the hardware is now, 'gpuptctl log %s' what was "
+          "expected." },
         { GPUPT_ERROR_FAILED, "'gpuptctl log %s' shows the details." },
         { SD_BUS_ERROR_ACCESS_DENIED, "Try it as an administrator, or let one allow it by a polkit rule." },
-        { SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED, "Try it on a terminal without --no-ask-password, or as an "
-                                                           "administrator." },
+        { SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED,
+          "Try it on a terminal without --no-ask-password, or as an "
+          "administrator." },
         { SD_BUS_ERROR_NO_REPLY, "See 'systemctl status gpuptd.service'." },
         { SD_BUS_ERROR_TIMEOUT, "See 'systemctl status gpuptd.service'." },
 };
@@ -56,7 +64,8 @@ static void print_escaped(const char *prefix, Color color, const char *text) {
 
         /* What was printed before must stand before it, also when both streams end in one file. */
         (void) fflush(stdout);
-        (void) fprintf(stderr, "%s%s%s%s\n", prefix, color_begin(stderr, color), strempty(escaped), color_end(stderr, color));
+        (void) fprintf(stderr, "%s%s%s%s\n", prefix, color_begin(stderr, color), strempty(escaped),
+                       color_end(stderr, color));
 }
 
 static void print_hint(const char *hint, const char *gpu) {
@@ -100,7 +109,8 @@ static char *message_of(const char *name, const char *message) {
                 r = asprintf(&text, "The connection to the system bus broke.");
         else if (error_exit_status(name) == EXIT_NO_DAEMON && !streq(name, SD_BUS_ERROR_NO_SERVER))
                 r = asprintf(&text, "gpuptd does not run and could not be started: %s", message);
-        else if (streq(name, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED) || streq(name, SD_BUS_ERROR_ACCESS_DENIED))
+        else if (streq(name, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED) ||
+                 streq(name, SD_BUS_ERROR_ACCESS_DENIED))
                 r = asprintf(&text, "Not allowed: %s", message);
         else
                 text = strdup(message);

@@ -8,8 +8,8 @@
 
 /* Everything here prints to stderr and returns the exit status that fits. Texts are escaped for the terminal. */
 
-/* "gpuptctl: <message>" and, if the error has a name that somebody can act on, "Hint: <next thing to do>". `gpu` is what
- * the hint calls the GPU (NULL if none is meant); r is the errno that goes with the error. */
+/* "gpuptctl: <message>" and, if the error has a name that somebody can act on, "Hint: <next thing to do>".
+ * `gpu` is what the hint calls the GPU (NULL if none is meant); r is the errno that goes with the error. */
 ExitStatus report_error(const char *gpu, const sd_bus_error *error, int r);
 
 /* A mistake on the command line. */

@@ -33,7 +33,8 @@ int table_new(const TableColumn *columns, size_t n, bool legend, struct libscols
         return 0;
 }
 
-int table_add(struct libscols_table *t, struct libscols_line *parent, const char *const *cells, struct libscols_line **ret) {
+int table_add(struct libscols_table *t, struct libscols_line *parent, const char *const *cells,
+              struct libscols_line **ret) {
         struct libscols_line *line;
         int r;
 

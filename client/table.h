@@ -16,13 +16,14 @@ typedef struct TableColumn {
         int flags;                  /* SCOLS_FL_* */
 } TableColumn;
 
-/* A table with these columns; titles are shown if `legend`. It is as wide as it needs to be, or fits the terminal, where
- * the columns with SCOLS_FL_TRUNC give way. */
+/* A table with these columns; titles are shown if `legend`. It is as wide as it needs to be, or fits the
+ * terminal, where the columns with SCOLS_FL_TRUNC give way. */
 int table_new(const TableColumn *columns, size_t n, bool legend, struct libscols_table **ret);
 
-/* Adds a row below `parent` (NULL for a top one). A cell that is NULL or empty shows "-"; the texts are escaped. *ret
- * belongs to the table and may be NULL if not wanted. */
-int table_add(struct libscols_table *t, struct libscols_line *parent, const char *const *cells, struct libscols_line **ret);
+/* Adds a row below `parent` (NULL for a top one). A cell that is NULL or empty shows "-"; the texts are
+ * escaped. *ret belongs to the table and may be NULL if not wanted. */
+int table_add(struct libscols_table *t, struct libscols_line *parent, const char *const *cells,
+              struct libscols_line **ret);
 
 /* Colours one cell. */
 void table_color(struct libscols_line *line, size_t column, Color color);

@@ -158,7 +158,8 @@ static bool is_harmless(uint32_t c, bool utf8) {
         if (!utf8 || c < 0xa0)
                 return false;
         /* line and paragraph separators; marks, embeddings, overrides and isolates of the writing direction */
-        return !(c == 0x61c || c == 0x200e || c == 0x200f || (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069));
+        return !(c == 0x61c || c == 0x200e || c == 0x200f || (c >= 0x2028 && c <= 0x202e) ||
+                 (c >= 0x2066 && c <= 0x2069));
 }
 
 char *text_escape(const char *s) {

@@ -17,11 +17,12 @@ typedef enum Color {
         _COLOR_MAX,
 } Color;
 
-/* Decides about colours by SYSTEMD_COLORS, NO_COLOR, TERM and whether the stream is a terminal; for stdout the answer
- * of the first call stays, since a pager may replace it later. */
+/* Decides about colours by SYSTEMD_COLORS, NO_COLOR, TERM and whether the stream is a terminal; for stdout
+ * the answer of the first call stays, since a pager may replace it later. */
 bool terminal_colors(FILE *f);
 
-/* The escape sequence that begins a colour, or "" where the stream gets none; color_end() for what ends it again. */
+/* The escape sequence that begins a colour, or "" where the stream gets none; color_end() for what ends it
+ * again. */
 const char *color_begin(FILE *f, Color c);
 const char *color_end(FILE *f, Color c);
 /* The bare sequence, for libsmartcols; NULL for COLOR_NONE. */
@@ -40,9 +41,9 @@ unsigned terminal_columns(void);
 /* The text in `glyph` if the locale is UTF-8, else the plain one. */
 const char *glyph_or(const char *glyph, const char *plain);
 
-/* A copy of s that does no harm to a terminal: control characters, what is not UTF-8 and the characters that turn the
- * direction of writing around become \NNN, in octal (libsmartcols would escape a \xNN again). Names of processes and
- * units are chosen by anybody. NULL only if out of memory. */
+/* A copy of s that does no harm to a terminal: control characters, what is not UTF-8 and the characters that
+ * turn the direction of writing around become \NNN, in octal (libsmartcols would escape a \xNN again). Names
+ * of processes and units are chosen by anybody. NULL only if out of memory. */
 char *text_escape(const char *s);
 
 /* Local time of microseconds since the epoch, in one of the forms that are shown anywhere. */

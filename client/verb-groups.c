@@ -42,7 +42,9 @@ static int fill(struct libscols_table *t, json_object *functions) {
 
                 if (!line || !streq(group, current)) {
                         (void) snprintf(current, sizeof(current), "%s", group);
-                        r = table_add(t, NULL, (const char *const[]) { *group ? group : "none", " ", " ", " ", " ", " " }, &line);
+                        r = table_add(t, NULL,
+                                      (const char *const[]){ *group ? group : "none", " ", " ", " ", " ", " " },
+                                      &line);
                         if (r < 0)
                                 return r;
                         table_color(line, 0, COLOR_BOLD);

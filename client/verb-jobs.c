@@ -28,7 +28,8 @@ static int add_job(struct libscols_table *t, json_object *job) {
         if (!gpu)
                 return -ENOMEM;
         (void) snprintf(id, sizeof(id), "%" PRIu64, json_number(job, "id"));
-        (void) snprintf(step, sizeof(step), "%" PRIu64 "/%" PRIu64, json_number(job, "step"), json_number(job, "steps"));
+        (void) snprintf(step, sizeof(step), "%" PRIu64 "/%" PRIu64, json_number(job, "step"),
+                        json_number(job, "steps"));
 
         r = table_add(t, NULL, (const char *const[]) {
                 id,

@@ -51,7 +51,8 @@ static int add_gpu(Client *c, struct libscols_table *t, json_object *gpu) {
         int r;
 
         groups = json_text(json_array(gpu, "iommu-groups"), ",");
-        if (!groups || asprintf(&name, "%s%s%s%s", alias, *alias ? " (" : "", json_string(gpu, "name"), *alias ? ")" : "") < 0)
+        if (!groups || asprintf(&name, "%s%s%s%s", alias, *alias ? " (" : "", json_string(gpu, "name"),
+                                *alias ? ")" : "") < 0)
                 return -ENOMEM;
         r = used_by(c, gpu, &users);
         if (r < 0)

@@ -30,6 +30,7 @@ int verb_log(Client *c, char **args) {
         _cleanup_(gpu_choice_done) GpuChoice gpu = {};
         char formatted[PCI_ADDRESS_MAX];
         const char *address = NULL;
+        uint32_t lines = UINT32_MAX;
         PciAddress parsed;
         int r;
 
@@ -49,7 +50,11 @@ int verb_log(Client *c, char **args) {
 
         if (!o->follow)
                 pager_open(o);
-        r = journal_print_last(j, o->lines_set ? o->lines : o->follow ? LINES_BEFORE_FOLLOWING : UINT32_MAX, 0, o->json);
+        if (o->lines_set)
+                lines = o->lines;
+        else if (o->follow)
+                lines = LINES_BEFORE_FOLLOWING;
+        r = journal_print_last(j, lines, 0, o->json);
         if (r < 0)
                 return r;
         if (o->follow)

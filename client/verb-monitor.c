@@ -65,7 +65,8 @@ static void print_pair(const char *key, json_object *value) {
 
         if (json_object_is_type(shown, json_type_array) && json_object_array_length(shown) > 0 &&
             !json_object_is_type(json_object_array_get_idx(shown, 0), json_type_string))
-                text = strdup(json_object_to_json_string_ext(shown, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+                text = strdup(json_object_to_json_string_ext(
+                        shown, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
         else
                 text = json_text(shown, ",");
         escaped = text ? text_escape(text) : NULL;
@@ -80,8 +81,9 @@ static void print_event(const Options *o, const char *path, const char *member, 
         _cleanup_free_ char *subject = subject_of_path(path), *escaped = text_escape(member);
         char stamp[TIMESTAMP_MAX];
 
-        (void) printf("%s %s%-12s%s %s", timestamp_format(stamp, TIME_CLOCK, now_usec()), color_begin(stdout, COLOR_BOLD),
-                      strempty(subject), color_end(stdout, COLOR_BOLD), strempty(escaped));
+        (void) printf("%s %s%-12s%s %s", timestamp_format(stamp, TIME_CLOCK, now_usec()),
+                      color_begin(stdout, COLOR_BOLD), strempty(subject), color_end(stdout, COLOR_BOLD),
+                      strempty(escaped));
         if (!o->quiet) {
                 json_object_object_foreach(arguments, key, value)
                         print_pair(key, value);
@@ -89,7 +91,8 @@ static void print_event(const Options *o, const char *path, const char *member, 
         (void) putchar('\n');
 }
 
-static int print_event_json(const Options *o, const char *path, const char *interface, const char *member, json_object *arguments) {
+static int print_event_json(const Options *o, const char *path, const char *interface, const char *member,
+                            json_object *arguments) {
         _cleanup_(json_object_putp) json_object *event = NULL;
 
         event = json_object_new_object();
@@ -105,7 +108,8 @@ static int print_event_json(const Options *o, const char *path, const char *inte
 }
 
 /* One line, at once, also into a pipe. */
-static int show(const Options *o, const char *path, const char *interface, const char *member, json_object *arguments) {
+static int show(const Options *o, const char *path, const char *interface, const char *member,
+                json_object *arguments) {
         int r = 0;
 
         if (o->json != JSON_OFF)
@@ -131,11 +135,14 @@ static int read_arguments(sd_bus_message *m, json_object *arguments) {
         char buffer[32];
         int r;
 
-        for (size_t i = 0; (r = json_from_message(m, &value)) > 0; i++)
-                if (json_object_object_add(arguments, argument_name(member, i, buffer, sizeof(buffer)), value) < 0) {
+        for (size_t i = 0; (r = json_from_message(m, &value)) > 0; i++) {
+                const char *name = argument_name(member, i, buffer, sizeof(buffer));
+
+                if (json_object_object_add(arguments, name, value) < 0) {
                         json_object_put(value);
                         return -ENOMEM;
                 }
+        }
         return r;
 }
 
@@ -157,7 +164,8 @@ static int on_signal(sd_bus_message *m, void *userdata, _unused_ sd_bus_error *r
                 r = arguments ? read_arguments(m, arguments) : -ENOMEM;
         }
         if (r >= 0)
-                r = show(c->options, sd_bus_message_get_path(m), interface, sd_bus_message_get_member(m), arguments);
+                r = show(c->options, sd_bus_message_get_path(m), interface, sd_bus_message_get_member(m),
+                         arguments);
         return r < 0 ? sd_event_exit(sd_bus_get_event(c->bus), r) : 0;
 }
 
@@ -174,7 +182,8 @@ static int on_owner_changed(sd_bus_message *m, void *userdata, _unused_ sd_bus_e
         nothing = json_object_new_object();
         r = client_learn_daemon(c, isempty(owner) ? NULL : owner);
         if (r >= 0)
-                r = show(c->options, GPUPT_OBJECT_PATH, "org.freedesktop.DBus", isempty(owner) ? "Stopped" : "Started", nothing);
+                r = show(c->options, GPUPT_OBJECT_PATH, "org.freedesktop.DBus",
+                         isempty(owner) ? "Stopped" : "Started", nothing);
         return r < 0 ? sd_event_exit(sd_bus_get_event(c->bus), r) : 0;
 }
 
@@ -187,7 +196,8 @@ static int on_disconnected(_unused_ sd_bus_message *m, void *userdata, _unused_ 
 static int subscribe(Client *c) {
         int r;
 
-        r = sd_bus_add_match(c->bus, NULL, "type='signal',sender='" GPUPT_BUS_NAME "',path_namespace='" GPUPT_OBJECT_PATH "'",
+        r = sd_bus_add_match(c->bus, NULL,
+                             "type='signal',sender='" GPUPT_BUS_NAME "',path_namespace='" GPUPT_OBJECT_PATH "'",
                              on_signal, c);
         if (r >= 0)
                 r = sd_bus_add_match(c->bus, NULL, "type='signal',sender='org.freedesktop.DBus',"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* run: a GPU that is detached for as long as a command runs. The lease is ours alone: the command does not inherit it,
- * so it ends with us, however we end. */
+/* run: a GPU that is detached for as long as a command runs. The lease is ours alone: the command does not
+ * inherit it, so it ends with us, however we end. */
 
 #include <fcntl.h>
 #include <poll.h>
@@ -56,7 +56,8 @@ static int on_exit_of_command(_unused_ sd_event_source *s, const siginfo_t *si, 
         Command *command = ASSERT_PTR(userdata);
 
         command->pid = 0;
-        return sd_event_exit(command->event, si->si_code == CLD_EXITED ? si->si_status : EXIT_BY_SIGNAL + si->si_status);
+        return sd_event_exit(command->event,
+                             si->si_code == CLD_EXITED ? si->si_status : EXIT_BY_SIGNAL + si->si_status);
 }
 
 /* What the terminal sends goes to the whole foreground group, and the command has it already. */
@@ -91,7 +92,8 @@ static int on_lease_retry(_unused_ sd_event_source *s, _unused_ uint64_t usec, v
  * until then, so it is looked at now and then instead. */
 static int look_at_lease(Command *command) {
         if (lease_has_ended(command->lease_fd)) {
-                report_note("The lease of %s is gone: gpuptd took the GPU back. The command goes on.", command->gpu->address);
+                report_note("The lease of %s is gone: gpuptd took the GPU back. The command goes on.",
+                            command->gpu->address);
                 command->lost = true;
                 return 0;
         }
@@ -131,7 +133,8 @@ static int watch(Command *command, const sigset_t *old_mask, char **argv) {
         return r;
 }
 
-/* Runs the command to its end. Returns its exit status or negative errno; *ret_lost tells whether the lease was lost. */
+/* Runs the command to its end. Returns its exit status or negative errno; *ret_lost tells whether the lease
+ * was lost. */
 static int run_command(char **argv, const GpuChoice *gpu, int lease_fd, bool *ret_lost) {
         _cleanup_(command_done) Command command = { .gpu = gpu, .lease_fd = lease_fd };
         sigset_t mask, old_mask;

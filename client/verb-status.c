@@ -74,14 +74,15 @@ static void print_identity(json_object *gpu) {
         print_field("Alias", COLOR_NONE, json_string(gpu, "alias"));
         print_field("State", color_of_state(json_string(gpu, "state")), json_string(gpu, "state"));
         print_field("Driver", COLOR_NONE, json_string(gpu, "driver"));
-        print_fieldf("ID", "%04" PRIx64 ":%04" PRIx64 "%s%s", json_number(gpu, "vendor-id"), json_number(gpu, "device-id"),
-                     suffix, json_truth(gpu, "boot-vga") ? ", boot VGA" : "");
+        print_fieldf("ID", "%04" PRIx64 ":%04" PRIx64 "%s%s", json_number(gpu, "vendor-id"),
+                     json_number(gpu, "device-id"), suffix, json_truth(gpu, "boot-vga") ? ", boot VGA" : "");
         print_field("Default", COLOR_NONE, json_string(gpu, "default"));
 }
 
 static int add_function(struct libscols_table *t, json_object *function, struct libscols_line **parent) {
         const char *now = json_string(function, "driver"), *host = json_string(function, "host-driver");
-        char id[FUNCTION_TEXT_MAX], text[FUNCTION_TEXT_MAX], group[FUNCTION_TEXT_MAX + 8], reset[FUNCTION_TEXT_MAX + 8];
+        char id[FUNCTION_TEXT_MAX], text[FUNCTION_TEXT_MAX], group[FUNCTION_TEXT_MAX + 8],
+                reset[FUNCTION_TEXT_MAX + 8];
         bool away = !isempty(host) && !streq(host, now);
         _cleanup_free_ char *driver = NULL;
         struct libscols_line *line;
@@ -138,7 +139,8 @@ static void print_groups(json_object *gpu) {
         _cleanup_free_ char *groups = json_text(json_array(gpu, "iommu-groups"), ", ");
 
         if (!isempty(groups))
-                print_fieldf("IOMMU groups", "%s (%s)", groups, json_truth(gpu, "viable") ? "viable" : "not viable");
+                print_fieldf("IOMMU groups", "%s (%s)", groups,
+                             json_truth(gpu, "viable") ? "viable" : "not viable");
         print_list("Blockers", COLOR_YELLOW, json_array(gpu, "blockers"));
 }
 
@@ -165,7 +167,8 @@ static void print_hardware(json_object *gpu) {
 
         print_pairs("Connectors", json_array(gpu, "connectors"));
         print_field("Reset", COLOR_NONE, json_array(gpu, "reset-methods") ? reset : NULL);
-        print_fieldf("Power", "%s%s%s", json_string(gpu, "power-state"), isempty(decodes) ? "" : ", VGA decodes ", decodes);
+        print_fieldf("Power", "%s%s%s", json_string(gpu, "power-state"),
+                     isempty(decodes) ? "" : ", VGA decodes ", decodes);
 }
 
 /* Findings have an id, a severity and a sentence. */
@@ -190,7 +193,8 @@ static void print_policy(json_object *gpu) {
         json_object_object_foreach(policy, key, value) {
                 _cleanup_free_ char *longer = NULL;
 
-                if (!text || asprintf(&longer, "%s%s%s=%s", text, *text ? ", " : "", key, json_object_get_string(value)) < 0) {
+                if (!text || asprintf(&longer, "%s%s%s=%s", text, *text ? ", " : "", key,
+                                      json_object_get_string(value)) < 0) {
                         longer = NULL;
                         return;
                 }
@@ -272,7 +276,8 @@ static void print_journal(Client *c, const char *address) {
         _cleanup_(sd_journal_closep) sd_journal *j = NULL;
         uint32_t lines = o->lines_set ? o->lines : JOURNAL_LINES;
 
-        if (o->host || lines == 0 || journal_open(address, &j) < 0 || sd_journal_seek_tail(j) < 0 || sd_journal_previous(j) <= 0)
+        if (o->host || lines == 0 || journal_open(address, &j) < 0 || sd_journal_seek_tail(j) < 0 ||
+            sd_journal_previous(j) <= 0)
                 return;
         (void) putchar('\n');
         (void) journal_print_last(j, lines, 0, JSON_OFF);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* mock-daemon: see the header. Every property and signal has the signature of the real one; the values are made up.
- * Three things serve tests alone: Plan() lists the
- * options that it was given, Rescan() ends the lease, and a call that gets no answer is told by ReleaseRequested. */
+/* mock-daemon: see the header. Every property and signal has the signature of the real one; the values are
+ * made up. Three things serve tests alone: Plan() lists the options that it was given, Rescan() ends the
+ * lease, and a call that gets no answer is told by ReleaseRequested. */
 
 #include "tests/unit/mock-daemon.h"
 
@@ -56,8 +56,8 @@ static void must(int r) {
 
 /* ---- the job ---- */
 
-static int job_get(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
-                   void *userdata, sd_bus_error *ret_error) {
+static int job_get(sd_bus *bus, const char *path, const char *interface, const char *property,
+                   sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
         Mock *m = userdata;
         char text[64];
 
@@ -83,18 +83,19 @@ static int job_get(sd_bus *bus, const char *path, const char *interface, const c
 static void tell_lie(Mock *m) {
         if (!m->script->lie)
                 return;
-        must(sd_bus_emit_signal(m->liar, GPUPT_OBJECT_PATH, GPUPT_MANAGER_INTERFACE, "JobRemoved", "uossss", m->id, m->path,
-                                m->gpu->address, "failed", GPUPT_ERROR_STUCK, "This is a lie."));
-        must(sd_bus_call_method(m->liar, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus.Peer",
-                                "Ping", NULL, NULL, NULL));
+        must(sd_bus_emit_signal(m->liar, GPUPT_OBJECT_PATH, GPUPT_MANAGER_INTERFACE, "JobRemoved", "uossss",
+                                m->id, m->path, m->gpu->address, "failed", GPUPT_ERROR_STUCK,
+                                "This is a lie."));
+        must(sd_bus_call_method(m->liar, "org.freedesktop.DBus", "/org/freedesktop/DBus",
+                                "org.freedesktop.DBus.Peer", "Ping", NULL, NULL, NULL));
 }
 
 static void job_end(Mock *m, const char *result, const char *error, const char *message) {
         tell_lie(m);
         m->gpu->has_job = false;
         m->slot = sd_bus_slot_unref(m->slot);
-        must(sd_bus_emit_signal(m->bus, GPUPT_OBJECT_PATH, GPUPT_MANAGER_INTERFACE, "JobRemoved", "uossss", m->id, m->path,
-                                m->gpu->address, result, strempty(error), strempty(message)));
+        must(sd_bus_emit_signal(m->bus, GPUPT_OBJECT_PATH, GPUPT_MANAGER_INTERFACE, "JobRemoved", "uossss",
+                                m->id, m->path, m->gpu->address, result, strempty(error), strempty(message)));
         m->id++;
 }
 
@@ -133,7 +134,8 @@ static int job_step(sd_event_source *s, void *userdata) {
 
         if (m->step < MOCK_STEPS && (m->step == 0 || m->script->pace != MOCK_HANG)) {
                 m->step++;
-                must(sd_bus_emit_properties_changed(m->bus, m->path, GPUPT_JOB_INTERFACE, "Step", "Steps", "Description", NULL));
+                must(sd_bus_emit_properties_changed(m->bus, m->path, GPUPT_JOB_INTERFACE, "Step", "Steps",
+                                                    "Description", NULL));
                 return sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
         }
         if (m->script->pace != MOCK_HANG)
@@ -148,7 +150,8 @@ static void job_begin(Mock *m, MockGpu *gpu, const char *operation) {
         m->state = "running";
         m->step = 0;
         job_export(m);
-        must(sd_bus_emit_signal(m->bus, GPUPT_OBJECT_PATH, GPUPT_MANAGER_INTERFACE, "JobNew", "uo", m->id, m->path));
+        must(sd_bus_emit_signal(m->bus, GPUPT_OBJECT_PATH, GPUPT_MANAGER_INTERFACE, "JobNew", "uo", m->id,
+                                m->path));
         m->runner = sd_event_source_disable_unref(m->runner);
         must(sd_event_add_defer(m->event, &m->runner, job_step, m));
         /* after the bus, so that Cancel and reads get their turn between the steps */
@@ -181,28 +184,32 @@ static int append_functions(sd_bus_message *reply, const MockGpu *gpu) {
                                      "device", "q", 0x1c82, "driver", "s", "nouveau", "group", "i", 1,
                                      "role", "s", "display",
                                      8, "address", "s", audio, "class", "u", 0x040300, "vendor", "q", 0x10de,
-                                     "device", "q", 0x0fb9, "driver", "s", "vfio-pci", "host-driver", "s", "snd_hda_intel",
+                                     "device", "q", 0x0fb9, "driver", "s", "vfio-pci",
+                                     "host-driver", "s", "snd_hda_intel",
                                      "group", "i", -1, "role", "s", "audio");
 }
 
 static int append_last_job(Mock *m, sd_bus_message *reply, const MockGpu *gpu) {
         if (!m->script->job_is_last || gpu != m->gpus)
                 return sd_bus_message_append(reply, "a{sv}", 0);
-        return sd_bus_message_append(reply, "a{sv}", 6, "id", "u", MOCK_JOB, "operation", "s", "detach", "result", "s",
-                                     m->script->result ?: "done", "error", "s", strempty(m->script->error), "message", "s",
-                                     strempty(m->script->message), "time", "t", UINT64_C(1700000000000000));
+        return sd_bus_message_append(reply, "a{sv}", 6, "id", "u", MOCK_JOB, "operation", "s", "detach",
+                                     "result", "s", m->script->result ?: "done", "error", "s",
+                                     strempty(m->script->error), "message", "s", strempty(m->script->message),
+                                     "time", "t", UINT64_C(1700000000000000));
 }
 
 /* The property's value. The name holds what a terminal must never get. */
-static int gpu_get(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
-                   void *userdata, sd_bus_error *ret_error) {
+static int gpu_get(sd_bus *bus, const char *path, const char *interface, const char *property,
+                   sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
         Mock *m = userdata;
         MockGpu *gpu = streq(path, m->gpus[0].path) ? &m->gpus[0] : &m->gpus[1];
 
         if (streq(property, "Address"))
                 return sd_bus_message_append(reply, "s", gpu->address);
         if (streq(property, "Name"))
-                return sd_bus_message_append(reply, "s", gpu == m->gpus ? "GP107 [GeForce GTX 1050 Ti]" : "Evil\033[31m \n\302\233card");
+                return sd_bus_message_append(reply, "s",
+                                             gpu == m->gpus ? "GP107 [GeForce GTX 1050 Ti]"
+                                                            : "Evil\033[31m \n\302\233card");
         if (streq(property, "VendorId"))
                 return sd_bus_message_append(reply, "q", 0x10de);
         if (streq(property, "BootVga"))
@@ -241,7 +248,8 @@ static int gpu_start_job(sd_bus_message *message, void *userdata, sd_bus_error *
         if (m->script->refusal)
                 return sd_bus_error_set(ret_error, m->script->refusal, "It is refused.");
         if (m->script->pace == MOCK_NEVER_ANSWER) {
-                must(sd_bus_emit_signal(m->bus, GPUPT_OBJECT_PATH, GPUPT_MANAGER_INTERFACE, "ReleaseRequested", "oasu", gpu->path, 0, 1));
+                must(sd_bus_emit_signal(m->bus, GPUPT_OBJECT_PATH, GPUPT_MANAGER_INTERFACE, "ReleaseRequested",
+                                        "oasu", gpu->path, 0, 1));
                 return 1;
         }
         (void) snprintf(path, sizeof(path), "%s/%" PRIu32, GPUPT_JOB_PREFIX, m->id);
@@ -327,8 +335,9 @@ static int gpu_plan(sd_bus_message *message, void *userdata, sd_bus_error *ret_e
 static int gpu_list_holders(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {
         return sd_bus_reply_method_return(message, "aa{sv}", 2,
                                           8, "pid", "u", 4711, "start-time", "t", UINT64_C(99), "uid", "u", 0,
-                                          "command", "s", "qemu\033]0;x\007", "nodes", "as", 2, "/dev/vfio/1", "/dev/vfio/vfio",
-                                          "unit", "s", "machine-qemu.scope", "session", "s", "", "machine", "s", "qemu-1-win10",
+                                          "command", "s", "qemu\033]0;x\007", "nodes", "as", 2, "/dev/vfio/1",
+                                          "/dev/vfio/vfio", "unit", "s", "machine-qemu.scope",
+                                          "session", "s", "", "machine", "s", "qemu-1-win10",
                                           3, "pid", "u", 812, "nodes", "as", 1, "/dev/snd/controlC1", "unit", "s",
                                           "user@1000.service");
 }
@@ -376,13 +385,13 @@ static int manager_get_gpu(sd_bus_message *message, void *userdata, sd_bus_error
 
 static int manager_list_groups(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {
         return sd_bus_reply_method_return(message, "aa{sv}", 3,
-                                          7, "address", "s", "0000:01:00.0", "vendor", "q", 0x10de, "device", "q", 0x1c82,
-                                          "driver", "s", "nouveau", "group", "i", 2, "reset-methods", "as", 2, "flr", "bus",
-                                          "role", "s", "display",
-                                          5, "address", "s", "0000:00:1f.0", "vendor", "q", 0x8086, "device", "q", 0x2918,
-                                          "driver", "s", "lpc_ich", "group", "i", -1,
-                                          5, "address", "s", "0000:01:00.1", "vendor", "q", 0x10de, "device", "q", 0x0fb9,
-                                          "driver", "s", "snd_hda_intel", "group", "i", 2);
+                                          7, "address", "s", "0000:01:00.0", "vendor", "q", 0x10de,
+                                          "device", "q", 0x1c82, "driver", "s", "nouveau", "group", "i", 2,
+                                          "reset-methods", "as", 2, "flr", "bus", "role", "s", "display",
+                                          5, "address", "s", "0000:00:1f.0", "vendor", "q", 0x8086,
+                                          "device", "q", 0x2918, "driver", "s", "lpc_ich", "group", "i", -1,
+                                          5, "address", "s", "0000:01:00.1", "vendor", "q", 0x10de,
+                                          "device", "q", 0x0fb9, "driver", "s", "snd_hda_intel", "group", "i", 2);
 }
 
 static int manager_rescan(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {
@@ -400,7 +409,8 @@ static int manager_reload(sd_bus_message *message, void *userdata, sd_bus_error 
         Mock *m = userdata;
 
         if (m->script->challenge && sd_bus_message_get_allow_interactive_authorization(message) <= 0)
-                return sd_bus_error_set(ret_error, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED, "A password is wanted.");
+                return sd_bus_error_set(ret_error, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED,
+                                        "A password is wanted.");
         return sd_bus_reply_method_return(message, NULL);
 }
 
@@ -435,7 +445,8 @@ static _Noreturn void run(const MockScript *script, int ready_fd) {
         for (unsigned i = 0; i < 2; i++) {
                 must(sd_bus_path_encode(GPUPT_GPU_PREFIX, m.gpus[i].address, &m.gpus[i].path));
                 if (i < script->n_gpus)
-                        must(sd_bus_add_object_vtable(m.bus, NULL, m.gpus[i].path, GPUPT_GPU_INTERFACE, gpu_vtable, &m));
+                        must(sd_bus_add_object_vtable(m.bus, NULL, m.gpus[i].path, GPUPT_GPU_INTERFACE,
+                                                      gpu_vtable, &m));
         }
         if (script->job_goes_on) {
                 m.gpu = m.gpus;

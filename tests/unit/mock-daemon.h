@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* mock-daemon: a stand-in for gpuptd on a private bus, for tests of its client. It has a Manager, up to two GPUs and
- * jobs that run by a script; it touches no hardware. A process of its own, so that it can be killed and come back. */
+/* mock-daemon: a stand-in for gpuptd on a private bus, for tests of its client. It has a Manager, up to two
+ * GPUs and jobs that run by a script; it touches no hardware. A process of its own, so that it can be killed
+ * and come back. */
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* test-client: gpuptctl as its users see it: the program itself against a stand-in for the daemon on a private bus.
- * What it prints, what it exits with, and what it does when somebody presses Ctrl-C or the daemon dies. Nothing here
- * waits for time to pass; it waits for the line that says that something has happened. */
+/* test-client: gpuptctl as its users see it: the program itself against a stand-in for the daemon on a
+ * private bus. What it prints, what it exits with, and what it does when somebody presses Ctrl-C or the
+ * daemon dies. Nothing here waits for time to pass; it waits for the line that says that something has
+ * happened. */
 
 #include <fcntl.h>
 #include <gio/gio.h>
@@ -15,8 +16,8 @@
 #include "dbus/errors.h"
 #include "tests/unit/mock-daemon.h"
 
-/* One end-to-end case: if there is a script, a daemon; on a bus that all cases share, since a GTestDBus leaves processes
- * behind when a test aborts and it was not the first. */
+/* One end-to-end case: if there is a script, a daemon; on a bus that all cases share, since a GTestDBus
+ * leaves processes behind when a test aborts and it was not the first. */
 typedef struct Fixture {
         pid_t daemon;
         char *dir;
@@ -36,8 +37,10 @@ static void kill_daemon(Fixture *f) {
         while (owned) {
                 __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *reply = NULL;
 
-                g_assert_cmpint(sd_bus_call_method(observer, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
-                                                   "NameHasOwner", NULL, &reply, "s", "org.gpupt1"), >=, 0);
+                g_assert_cmpint(sd_bus_call_method(observer, "org.freedesktop.DBus", "/org/freedesktop/DBus",
+                                                   "org.freedesktop.DBus", "NameHasOwner", NULL, &reply, "s",
+                                                   "org.gpupt1"),
+                                >=, 0);
                 g_assert_cmpint(sd_bus_message_read(reply, "b", &owned), >=, 0);
         }
 }
@@ -70,6 +73,7 @@ static int client(Fixture *f, const char *line) {
         g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
         g_autoptr(GSubprocess) process = NULL;
         g_autoptr(GError) error = NULL;
+        g_autofree char *shown = g_strescape(line, "'");
 
         g_strv_builder_add(builder, gpuptctl);
         if (*line) {
@@ -80,12 +84,13 @@ static int client(Fixture *f, const char *line) {
 
         g_clear_pointer(&f->out, g_free);
         g_clear_pointer(&f->err, g_free);
-        process = g_subprocess_newv((const char *const *) argv, G_SUBPROCESS_FLAGS_STDOUT_PIPE | G_SUBPROCESS_FLAGS_STDERR_PIPE, &error);
+        process = g_subprocess_newv((const char *const *) argv,
+                                    G_SUBPROCESS_FLAGS_STDOUT_PIPE | G_SUBPROCESS_FLAGS_STDERR_PIPE, &error);
         g_assert_no_error(error);
         g_assert_true(g_subprocess_communicate_utf8(process, NULL, NULL, &f->out, &f->err, &error));
         g_assert_no_error(error);
         g_assert_true(g_subprocess_get_if_exited(process));
-        g_test_message("gpuptctl %s = %d\n%s%s", line, g_subprocess_get_exit_status(process), f->out, f->err);
+        g_test_message("gpuptctl %s = %d\n%s%s", shown, g_subprocess_get_exit_status(process), f->out, f->err);
         return g_subprocess_get_exit_status(process);
 }
 
@@ -222,8 +227,9 @@ static void test_list_json(Fixture *f, gconstpointer data) {
         g_assert_cmpstr(json_object_to_json_string_ext(get(gpu, "iommu-groups"), 0), ==, "[1,2]");
         g_assert_cmpstr(json_object_to_json_string_ext(get(gpu, "virtual-machine"), 0), ==, "[\"\",\"\"]");
         g_assert_cmpstr(json_object_to_json_string_ext(get(gpu, "sleep-policy"), 0), ==, "{\"Gpu\":\"unbind\"}");
-        g_assert_cmpstr(json_object_get_string(get(json_object_array_get_idx(get(gpu, "functions"), 1), "host-driver")), ==,
-                        "snd_hda_intel");
+        g_assert_cmpstr(
+                json_object_get_string(get(json_object_array_get_idx(get(gpu, "functions"), 1), "host-driver")),
+                ==, "snd_hda_intel");
         /* JSON carries the text as it is; only a terminal has to be spared */
         g_assert_cmpstr(json_object_get_string(get(json_object_array_get_idx(gpus, 1), "name")), ==,
                         "Evil\033[31m \n\302\233card");
@@ -290,7 +296,8 @@ static void test_status(Fixture *f, gconstpointer data) {
         g_assert_cmpint(client(f, "status 01:00.0 -j"), ==, EXIT_DONE);
         gpu = parse(f->out);
         g_assert_cmpstr(json_object_get_string(get(gpu, "state")), ==, "assigned");
-        g_assert_cmpint(json_object_get_int(get(json_object_array_get_idx(get(gpu, "holders"), 0), "pid")), ==, 4711);
+        g_assert_cmpint(json_object_get_int(get(json_object_array_get_idx(get(gpu, "holders"), 0), "pid")), ==,
+                        4711);
         json_object_put(gpu);
 }
 
@@ -327,8 +334,10 @@ static void test_plan(Fixture *f, gconstpointer data) {
         g_autofree char *by_verb = NULL;
         json_object *steps;
 
-        g_assert_cmpint(client(f, "plan detach 01:00.0 --force --wait=30 --functions=01:00.0,01:00.1 --driver=vfio-pci "
-                                  "--access=caller --disrupt-session"), ==, EXIT_DONE);
+        g_assert_cmpint(
+                client(f, "plan detach 01:00.0 --force --wait=30 --functions=01:00.0,01:00.1 --driver=vfio-pci "
+                          "--access=caller --disrupt-session"),
+                ==, EXIT_DONE);
         assert_has(f->out, "# STEP");
         assert_has(f->out, "1 operation       s      detach\n");
         assert_has(f->out, " force           b      true\n");
@@ -353,10 +362,32 @@ static void test_plan(Fixture *f, gconstpointer data) {
 
 static void test_usage(Fixture *f, gconstpointer data) {
         static const char *const wrong[] = {
-                "frobnicate", "list too many", "detach a b", "plan", "plan a b c", "run", "run 01:00.0", "run 01:00.0 --",
-                "--frob", "-z", "-qz", "--json", "--json=xml", "--wait=soon detach", "--wait=-1 detach", "--wait=4294967296 detach",
-                "--functions= detach", "list --force", "list --dry-run", "detach --lines=3", "status --follow", "list -- x",
-                "--lines=x log", "-H somewhere run -- true", "cancel seven", "--force=yes detach",
+                "frobnicate",
+                "list too many",
+                "detach a b",
+                "plan",
+                "plan a b c",
+                "run",
+                "run 01:00.0",
+                "run 01:00.0 --",
+                "--frob",
+                "-z",
+                "-qz",
+                "--json",
+                "--json=xml",
+                "--wait=soon detach",
+                "--wait=-1 detach",
+                "--wait=4294967296 detach",
+                "--functions= detach",
+                "list --force",
+                "list --dry-run",
+                "detach --lines=3",
+                "status --follow",
+                "list -- x",
+                "--lines=x log",
+                "-H somewhere run -- true",
+                "cancel seven",
+                "--force=yes detach",
         };
 
         for (size_t i = 0; i < G_N_ELEMENTS(wrong); i++) {
@@ -446,23 +477,41 @@ typedef struct EndCase {
 
 /* The job ends in that way. */
 static const EndCase end_cases[] = {
-        { { .n_gpus = 1, .result = "rolled-back", .error = GPUPT_ERROR_IN_USE, .message = "Xorg holds it." }, EXIT_IN_USE,
-          "Xorg holds it.", "gpuptctl holders 0000:01:00.0" },
-        { { .n_gpus = 1, .result = "stuck", .error = GPUPT_ERROR_STUCK, .message = "The kernel hangs." }, EXIT_STUCK,
-          "The kernel hangs.", "gpuptctl status 0000:01:00.0" },
+        { { .n_gpus = 1, .result = "rolled-back", .error = GPUPT_ERROR_IN_USE, .message = "Xorg holds it." },
+          EXIT_IN_USE,
+          "Xorg holds it.",
+          "gpuptctl holders 0000:01:00.0" },
+        { { .n_gpus = 1, .result = "stuck", .error = GPUPT_ERROR_STUCK, .message = "The kernel hangs." },
+          EXIT_STUCK,
+          "The kernel hangs.",
+          "gpuptctl status 0000:01:00.0" },
         { { .n_gpus = 1, .result = "stuck" }, EXIT_STUCK, "gave no reason", "gpuptctl status" },
-        { { .n_gpus = 1, .result = "failed", .error = GPUPT_ERROR_TIMEOUT, .message = "Too late." }, EXIT_STUCK, "Too late.", "log" },
+        { { .n_gpus = 1, .result = "failed", .error = GPUPT_ERROR_TIMEOUT, .message = "Too late." },
+          EXIT_STUCK,
+          "Too late.",
+          "log" },
         { { .n_gpus = 1, .result = "failed" }, EXIT_FAILED, "gave no reason", "gpuptctl log 0000:01:00.0" },
-        { { .n_gpus = 1, .result = "failed", .error = GPUPT_ERROR_DRIVER_MISSING, .message = "No vfio-pci." }, EXIT_FAILED,
-          "No vfio-pci.", "modinfo" },
+        { { .n_gpus = 1, .result = "failed", .error = GPUPT_ERROR_DRIVER_MISSING, .message = "No vfio-pci." },
+          EXIT_FAILED,
+          "No vfio-pci.",
+          "modinfo" },
 };
 
 /* The method itself is refused. */
 static const EndCase refusal_cases[] = {
         { { .n_gpus = 1, .refusal = GPUPT_ERROR_BUSY }, EXIT_IN_USE, "It is refused.", "gpuptctl jobs" },
-        { { .n_gpus = 1, .refusal = GPUPT_ERROR_LAST_DISPLAY }, EXIT_FAILED, "It is refused.", "--disrupt-session" },
-        { { .n_gpus = 1, .refusal = GPUPT_ERROR_GROUP_NOT_VIABLE }, EXIT_FAILED, "It is refused.", "gpuptctl groups" },
-        { { .n_gpus = 1, .refusal = SD_BUS_ERROR_ACCESS_DENIED }, EXIT_REFUSED, "Not allowed: It is refused.", "administrator" },
+        { { .n_gpus = 1, .refusal = GPUPT_ERROR_LAST_DISPLAY },
+          EXIT_FAILED,
+          "It is refused.",
+          "--disrupt-session" },
+        { { .n_gpus = 1, .refusal = GPUPT_ERROR_GROUP_NOT_VIABLE },
+          EXIT_FAILED,
+          "It is refused.",
+          "gpuptctl groups" },
+        { { .n_gpus = 1, .refusal = SD_BUS_ERROR_ACCESS_DENIED },
+          EXIT_REFUSED,
+          "Not allowed: It is refused.",
+          "administrator" },
         { { .n_gpus = 1, .refusal = SD_BUS_ERROR_INVALID_ARGS }, EXIT_USAGE, "It is refused.", NULL },
 };
 
@@ -589,7 +638,10 @@ static void test_restart_goes_on(Fixture *f, gconstpointer data) {
 }
 
 static void test_restart_has_ended(Fixture *f, gconstpointer data) {
-        const MockScript after = { .n_gpus = 1, .job_is_last = true, .result = "rolled-back", .error = GPUPT_ERROR_IN_USE,
+        const MockScript after = { .n_gpus = 1,
+                                   .job_is_last = true,
+                                   .result = "rolled-back",
+                                   .error = GPUPT_ERROR_IN_USE,
                                    .message = "Undone after a restart." };
         Running detach = start("detach");
 
@@ -747,12 +799,17 @@ static void test_progress_line(Fixture *f, gconstpointer data) {
 
         output = on_terminal(argv, /* unprivileged= */ false, &status);
         g_assert_cmpint(status, ==, EXIT_DONE);
-        assert_has(output, "\r\033[K\033[?7ldetach 0000:01:00.0: step 3/3 do thing 3\033[?7h\r\033[K0000:01:00.0: detach \033[32mdone\033[0m\r\n");
+        assert_has(
+                output,
+                "\r\033[K\033[?7ldetach 0000:01:00.0: step 3/3 do thing 3\033[?7h\r"
+                   "\033[K0000:01:00.0: detach \033[32mdone\033[0m\r\n");
 }
 
 /* The pager gets what is longer than nothing; its name is the user's choice. */
 static void test_pager(Fixture *f, gconstpointer data) {
-        static const char *const with[] = { "gpuptctl", "list", NULL }, *const without[] = { "gpuptctl", "list", "--no-pager", NULL };
+        static const char *const with[] = { "gpuptctl", "list", NULL }, *const without[] = { "gpuptctl", "list",
+                                                                                             "--no-pager",
+                                                                                             NULL };
         g_autofree char *paged = NULL, *bare = NULL;
         int status;
 
@@ -769,12 +826,16 @@ static void test_pager(Fixture *f, gconstpointer data) {
 
 /* The agent is started for a plain user on a terminal, told where to say that it is ready, and ended. */
 static void test_agent(Fixture *f, gconstpointer data) {
-        static const char *const argv[] = { "gpuptctl", "reload", NULL }, *const quiet[] = { "gpuptctl", "reload", "--no-ask-password", NULL };
+        static const char *const argv[] = { "gpuptctl", "reload", NULL }, *const quiet[] = {
+                "gpuptctl", "reload", "--no-ask-password", NULL
+        };
         g_autofree char *agent = g_build_filename(f->dir, "pkttyagent", NULL), *old = g_strdup(g_getenv("PATH")),
                         *path = g_strdup_printf("%s:%s", f->dir, old), *output = NULL, *without = NULL;
         int status;
 
-        g_assert_true(g_file_set_contents(agent, "#!/bin/sh\necho agent \"$@\"\nexec 2>&1\neval \"exec $2>&-\"\nexec sleep 1000\n", -1, NULL));
+        g_assert_true(g_file_set_contents(
+                agent, "#!/bin/sh\necho agent \"$@\"\nexec 2>&1\neval \"exec $2>&-\"\nexec sleep 1000\n", -1,
+                NULL));
         g_assert_cmpint(g_chmod(agent, 0755), ==, 0);
         g_assert_cmpint(g_chmod(f->dir, 0755), ==, 0);
         g_setenv("PATH", path, true);
@@ -788,7 +849,8 @@ static void test_agent(Fixture *f, gconstpointer data) {
         assert_has_not(without, "agent");
 }
 
-#define add(path, script, test) g_test_add("/client/" path, Fixture, (script), fixture_set_up, (test), fixture_tear_down)
+#define add(path, script, test)                                                                                \
+        g_test_add("/client/" path, Fixture, (script), fixture_set_up, (test), fixture_tear_down)
 
 static void add_ends(void) {
         for (size_t i = 0; i < G_N_ELEMENTS(end_cases); i++) {
@@ -798,7 +860,8 @@ static void add_ends(void) {
                 g_test_add(path, Fixture, &end_cases[i], fixture_set_up, test_end, fixture_tear_down);
         }
         for (size_t i = 0; i < G_N_ELEMENTS(refusal_cases); i++) {
-                g_autofree char *path = g_strdup_printf("/client/job/refusal/%s", strrchr(refusal_cases[i].script.refusal, '.') + 1);
+                g_autofree char *path = g_strdup_printf("/client/job/refusal/%s",
+                                                        strrchr(refusal_cases[i].script.refusal, '.') + 1);
 
                 g_test_add(path, Fixture, &refusal_cases[i], fixture_set_up, test_refusal, fixture_tear_down);
         }
