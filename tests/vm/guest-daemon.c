@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* guest, gpuptd: its life as a service, and its objects by properties and signals. */
+
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "dbus/names.h"
+#include "guest-private.h"
+#include "guest.h"
+
+sd_bus *system_bus(void) {
+        static sd_bus *bus;
+
+        if (!bus)
+                g_assert_cmpint(sd_bus_open_system(&bus), >=, 0);
+        return bus;
+}
+
+/* ---- The service */
+
+bool daemon_installed(void) {
+        return access("/usr/bin/gpuptctl", X_OK) == 0;
+}
+
+void daemon_start(void) {
+        g_free(output_of("systemctl", "start", GPUPT_UNIT_DAEMON, NULL));
+}
+
+void daemon_renew(void) {
+        g_free(output_of("systemctl", "stop", GPUPT_UNIT_DAEMON, NULL));
+        output_free(command(WHO_ROOT, "systemctl", "reset-failed", GPUPT_UNIT_DAEMON, NULL));
+        g_free(output_of("rm", "-rf", GPUPT_RUN_DIR, GPUPT_STATE_DIR, NULL));
+        daemon_start();
+}
+
+pid_t daemon_pid(void) {
+        g_autofree char *pid = output_of("systemctl", "show", "--value", "--property=MainPID", GPUPT_UNIT_DAEMON, NULL);
+
+        return (pid_t) g_ascii_strtoll(pid, NULL, 10);
+}
+
+void daemon_kill(void) {
+        pid_t pid = daemon_pid();
+
+        g_assert_cmpint(pid, >, 1);
+        g_assert_cmpint(kill(pid, SIGKILL), ==, 0);
+}
+
+/* ---- Its objects */
+
+static char *gpu_path(const char *address) {
+        char *path = NULL;
+
+        g_assert_cmpint(sd_bus_path_encode(GPUPT_GPU_PREFIX, address, &path), >=, 0);
+        return path;
+}
+
+static char *get_property(const char *path, const char *interface, const char *property) {
+        sd_bus_error error = SD_BUS_ERROR_NULL;
+        sd_bus_message *reply = NULL;
+        const char *contents, *a, *b;
+        char type, *value;
+        int r;
+
+        /* Not sd_bus_get_property(): the type is not known beforehand. */
+        r = sd_bus_call_method(system_bus(), GPUPT_BUS_NAME, path, "org.freedesktop.DBus.Properties", "Get", &error, &reply, "ss",
+                               interface, property);
+        if (r < 0)
+                g_error("%s of %s: %s", property, path, error.message);
+        g_assert_cmpint(sd_bus_message_peek_type(reply, &type, &contents), >, 0);
+        g_assert_cmpint(sd_bus_message_enter_container(reply, 'v', contents), >, 0);
+        if (g_str_equal(contents, "(ss)")) {
+                g_assert_cmpint(sd_bus_message_read(reply, "(ss)", &a, &b), >, 0);
+                value = g_strdup_printf("%s %s", a, b);
+        } else if (g_str_equal(contents, "b") || g_str_equal(contents, "u")) {
+                uint32_t number;
+
+                g_assert_cmpint(sd_bus_message_read_basic(reply, *contents, &number), >, 0);
+                value = g_strdup_printf("%u", number);
+        } else {
+                g_assert_cmpint(sd_bus_message_read_basic(reply, *contents, &a), >, 0);
+                value = g_strdup(a);
+        }
+        sd_bus_message_unref(reply);
+        return value;
+}
+
+char *gpu_get(const char *address, const char *property) {
+        g_autofree char *path = gpu_path(address);
+
+        return get_property(path, GPUPT_GPU_INTERFACE, property);
+}
+
+char *gpu_last_job(const char *address, const char *key) {
+        g_autofree char *path = gpu_path(address);
+        sd_bus_message *reply = NULL;
+        const char *name, *contents, *text;
+        char type, *value = NULL;
+
+        g_assert_cmpint(sd_bus_get_property(system_bus(), GPUPT_BUS_NAME, path, GPUPT_GPU_INTERFACE, "LastJob", NULL, &reply, "a{sv}"),
+                        >=, 0);
+        g_assert_cmpint(sd_bus_message_enter_container(reply, 'a', "{sv}"), >=, 0);
+        while (sd_bus_message_enter_container(reply, 'e', "sv") > 0) {
+                g_assert_cmpint(sd_bus_message_read(reply, "s", &name), >, 0);
+                g_assert_cmpint(sd_bus_message_peek_type(reply, &type, &contents), >, 0);
+                if (g_str_equal(name, key) && g_str_equal(contents, "s")) {
+                        g_assert_cmpint(sd_bus_message_read(reply, "v", "s", &text), >, 0);
+                        g_free(value);
+                        value = g_strdup(text);
+                } else
+                        g_assert_cmpint(sd_bus_message_skip(reply, "v"), >=, 0);
+                g_assert_cmpint(sd_bus_message_exit_container(reply), >=, 0);
+        }
+        sd_bus_message_unref(reply);
+        g_assert_nonnull(value);
+        return value;
+}
+
+static int on_signal(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        *(bool *) userdata = true;
+        return 0;
+}
+
+/* Waits until `reached`, asked again after each PropertiesChanged or JobRemoved of the daemon's: the match is in place before the
+ * first question, so nothing is missed. */
+static void wait_for_signals(bool (*reached)(const void *userdata), const void *userdata, const char *what) {
+        gint64 end = g_get_monotonic_time() + PATIENCE_SEC * G_USEC_PER_SEC;
+        sd_bus *bus = system_bus();
+        sd_bus_slot *slot = NULL;
+        bool signalled = true;
+
+        g_assert_cmpint(sd_bus_match_signal(bus, &slot, GPUPT_BUS_NAME, NULL, NULL, NULL, on_signal, &signalled), >=, 0);
+        for (;;) {
+                int r;
+
+                if (signalled && reached(userdata))
+                        break;
+                signalled = false;
+                r = sd_bus_process(bus, NULL);
+                g_assert_cmpint(r, >=, 0);
+                if (r == 0 && !signalled) {
+                        gint64 left = end - g_get_monotonic_time();
+
+                        if (left <= 0)
+                                g_error("waited %u s in vain for %s", PATIENCE_SEC, what);
+                        g_assert_cmpint(sd_bus_wait(bus, (uint64_t) left), >=, 0);
+                }
+        }
+        sd_bus_slot_unref(slot);
+}
+
+typedef struct Wanted {
+        const char *address, *state;
+        unsigned step;
+} Wanted;
+
+static bool state_is(const void *userdata) {
+        const Wanted *w = userdata;
+        g_autofree char *state = gpu_get(w->address, "State");
+
+        return g_str_equal(state, w->state);
+}
+
+void gpu_wait_state(const char *address, const char *state) {
+        Wanted w = { .address = address, .state = state };
+        g_autofree char *what = g_strdup_printf("%s to be %s", address, state);
+
+        wait_for_signals(state_is, &w, what);
+}
+
+static bool is_idle(const void *userdata) {
+        g_autofree char *job = gpu_get(((const Wanted *) userdata)->address, "Job");
+
+        return g_str_equal(job, "/");
+}
+
+void gpu_wait_idle(const char *address) {
+        Wanted w = { .address = address };
+
+        wait_for_signals(is_idle, &w, "the end of the job");
+}
+
+/* The step of the running job; UINT_MAX without one. */
+static unsigned current_step(const char *address) {
+        g_autofree char *job = gpu_get(address, "Job");
+        uint32_t step;
+
+        if (g_str_equal(job, "/") ||
+            sd_bus_get_property_trivial(system_bus(), GPUPT_BUS_NAME, job, GPUPT_JOB_INTERFACE, "Step", NULL, 'u', &step) < 0)
+                return UINT_MAX;
+        return step;
+}
+
+static bool step_reached(const void *userdata) {
+        const Wanted *w = userdata;
+
+        return current_step(w->address) >= w->step;
+}
+
+bool gpu_wait_step(const char *address, unsigned step) {
+        Wanted w = { .address = address, .step = step };
+
+        wait_for_signals(step_reached, &w, "a step of the job");
+        return current_step(address) != UINT_MAX;
+}
