@@ -390,8 +390,7 @@ void gpu_plan_input(const Gpu *g, const Holders *holders, PlanInput *ret) {
                 .functions = g->functions,
                 .name = g->address,
                 .config = g->config,
-                .last_display = g->config && g->config->last_display == LAST_DISPLAY_ALLOW ? LAST_DISPLAY_ALLOW
-                                                                                           : g->host->config->last_display,
+                .last_display = g->config ? g->config->last_display : g->host->config->last_display,
                 .quirks = &g->quirks,
                 .seat_active = seat_is_active(),
                 .record = record ? &record->saved : NULL,
