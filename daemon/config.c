@@ -140,13 +140,17 @@ static int parse_id_pair(const char *s, uint32_t *ret) {
         return 0;
 }
 
-/* An address, ".N", or vendor:device: see selector_explicit(). */
+/* An address, ".N", or vendor:device, in the forms that selector_explicit() takes. */
 static bool function_entry_valid(const char *s) {
+        bool has_function;
+        PciAddress a;
         uint32_t ids;
 
         if (s[0] == '.')
                 return s[1] >= '0' && s[1] <= '7' && !s[2];
-        return pci_address_valid(s) || parse_id_pair(s, &ids) >= 0;
+        if (pci_address_parse_short(s, &a, &has_function) >= 0)
+                return has_function;
+        return !startswith(s, "0x") && parse_id_pair(s, &ids) >= 0 && strlen(s) == STRLEN("vvvv:dddd");
 }
 
 static int set_string(char **field, const char *value) {

@@ -115,7 +115,7 @@ static void test_main(void) {
 static void test_gpu(void) {
         static const char text[] =
                 "[Match]\nAddress=0000:0A:00.0\nPath=pci-0000:00:01.0-*\nVendor=0x10de\nDevice=2684\nSubsystem=1043:88E2\n"
-                "[Gpu]\nAlias=big_one-1\nFunctions=.1 0000:0a:00.2\nFunctions=10de:1ad8\nHostDriver=nvidia\n"
+                "[Gpu]\nAlias=big_one-1\nFunctions=.1 0a:00.2\nFunctions=10de:1ad8\nHostDriver=nvidia\n"
                 "VfioDriver=nvgrace-gpu-vfio-pci\nDefault=vfio\nAfterVm=attach\nIdlePower=on\nBeforeVfio=0000:0a:00.1:reset\n"
                 "[Reset]\nLadder=flr bus\nForbid=bus\n"
                 "[Sleep]\nVirtualMachine=pause\nRestartable=yes\nGpu=host\nOnError=continue\nTimeoutSec=30\nLidClosed=shutdown\n"
@@ -131,7 +131,7 @@ static void test_gpu(void) {
         g_assert_cmphex(g->match.device, ==, 0x2684);
         g_assert_cmphex(g->match.subsystem, ==, 0x104388e2);
         g_assert_cmpstr(g->alias, ==, "big_one-1");
-        assert_list(g->functions, ".1 0000:0a:00.2 10de:1ad8");
+        assert_list(g->functions, ".1 0a:00.2 10de:1ad8");
         g_assert_cmpstr(g->host_driver, ==, "nvidia");
         g_assert_cmpstr(g->vfio_driver, ==, "nvgrace-gpu-vfio-pci");
         g_assert_cmpstr(g->default_state, ==, "vfio");
@@ -252,7 +252,8 @@ static void test_bad_gpu_values(void) {
                 "[Gpu]\nAlias=a b", "[Gpu]\nAlias=a/b", "[Gpu]\nAlias=..", "[Gpu]\nHostDriver=-r", "[Gpu]\nHostDriver=../x",
                 "[Gpu]\nVfioDriver=vfio pci", "[Gpu]\nDefault=on", "[Gpu]\nAfterVm=Heal", "[Gpu]\nIdlePower=off",
                 "[Gpu]\nFunctions=.8", "[Gpu]\nFunctions=.1x", "[Gpu]\nFunctions=1", "[Gpu]\nFunctions=10de", "[Gpu]\nFunctions=.1 bad",
-                "[Gpu]\nFunctions=0000:01:00", "[Session]\nStopUnits=a.socket", "[Session]\nStopUnits=.service",
+                "[Gpu]\nFunctions=0000:01:00", "[Gpu]\nFunctions=0x10de:1ad8", "[Gpu]\nFunctions=10de:0x1ad8",
+                "[Session]\nStopUnits=a.socket", "[Session]\nStopUnits=.service",
                 "[Session]\nStopUnits=a/b.service", "[Session]\nStopUnits=a.service b",
                 "[Gpu]\nAlias=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
                 "[Gpu]\nFunctions=.1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1",
