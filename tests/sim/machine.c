@@ -28,11 +28,22 @@ static bool no_skip(void) {
         return !isempty(getenv("GPUPT_TEST_NO_SKIP"));
 }
 
+int sim_enter(const char **ret_reason) {
+        int r;
+
+        r = namespaces_enter(ret_reason);
+        if (r < 0)
+                return r;
+        (void) setenv("SYSTEMD_DEVICE_VERIFY_SYSFS", "0", 1); /* libudev refuses a /sys that is not sysfs */
+        (void) unsetenv("DBUS_SYSTEM_BUS_ADDRESS");
+        return 0;
+}
+
 void sim_init(int *argc, char ***argv) {
         const char *reason = NULL;
         int r;
 
-        r = namespaces_enter(&reason);
+        r = sim_enter(&reason);
         if (r < 0) {
                 if (no_skip()) {
                         printf("Bail out! no simulated machine: %s: %s\n", reason, strerror(-r));
@@ -41,8 +52,6 @@ void sim_init(int *argc, char ***argv) {
                 printf("1..0 # SKIP no simulated machine: %s: %s\n", reason, strerror(-r));
                 exit(EXIT_SKIP);
         }
-        (void) setenv("SYSTEMD_DEVICE_VERIFY_SYSFS", "0", 1); /* libudev refuses a /sys that is not sysfs */
-        (void) unsetenv("DBUS_SYSTEM_BUS_ADDRESS");
         g_test_init(argc, argv, NULL);
 }
 
@@ -198,59 +207,56 @@ SimMachine *sim_machine_new(const char *topology) {
         return m;
 }
 
-/* Processes in our mount namespace that are neither we nor our ancestors: all of them belong to the machine. */
+static pid_t parent_of(pid_t pid) {
+        g_autofree char *path = g_strdup_printf("/proc/%d/stat", pid), *text = NULL;
+        const char *fields;
+        pid_t parent;
+
+        if (!g_file_get_contents(path, &text, NULL, NULL) || !(fields = strrchr(text, ')')) ||
+            sscanf(fields, ") %*c %d", &parent) != 1)
+                return 0;
+        return parent;
+}
+
+static bool is_ancestor(pid_t pid) {
+        for (pid_t up = getpid(); up > 0; up = parent_of(up))
+                if (up == pid)
+                        return true;
+        return false;
+}
+
+/* Whoever is in our mount namespace and is neither we nor an ancestor of ours; and our children, which may have gone to
+ * another one, as libvirt's do. */
 static bool belongs_to_machine(pid_t pid, const struct stat *namespace) {
         g_autofree char *path = g_strdup_printf("/proc/%d/ns/mnt", pid);
         struct stat st;
 
-        if (stat(path, &st) < 0 || st.st_ino != namespace->st_ino)
-                return false;
-        return pid != getpid();
+        if (stat(path, &st) >= 0 && st.st_ino == namespace->st_ino)
+                return !is_ancestor(pid);
+        return parent_of(pid) == getpid();
 }
 
-static bool is_ancestor(pid_t pid) {
-        pid_t up = getpid();
-
-        while (up > 1) {
-                g_autofree char *path = g_strdup_printf("/proc/%d/stat", up), *text = NULL;
-                const char *fields;
-
-                if (up == pid)
-                        return true;
-                if (!g_file_get_contents(path, &text, NULL, NULL) || !(fields = strrchr(text, ')')) ||
-                    sscanf(fields, ") %*c %d", &up) != 1)
-                        return false;
-        }
-        return false;
-}
-
-static unsigned kill_processes(void) {
+static void kill_processes(void) {
         _cleanup_closedir_ DIR *proc = opendir("/proc");
         struct dirent *entry;
         struct stat namespace;
-        unsigned n = 0;
 
         if (!proc || stat("/proc/self/ns/mnt", &namespace) < 0)
-                return 0;
+                return;
         while ((entry = readdir(proc))) {
                 pid_t pid = (pid_t) strtol(entry->d_name, NULL, 10);
 
-                if (pid <= 1 || !belongs_to_machine(pid, &namespace) || is_ancestor(pid))
-                        continue;
-                (void) kill(pid, SIGKILL);
-                n++;
+                if (pid > 1 && belongs_to_machine(pid, &namespace))
+                        (void) kill(pid, SIGKILL);
         }
-        return n;
 }
 
-/* As subreaper we inherit whatever the machine's processes leave behind. What hung in /sys is let go when its server is
- * dead, so all of them end. */
+/* As subreaper we inherit whatever the machine's processes leave behind, so that in the end all are our children. What
+ * hangs in /sys is let go when its server is dead, so all of them end. */
 static void end_processes(void) {
-        while (kill_processes() > 0)
-                if (waitpid(-1, NULL, 0) < 0 && errno == ECHILD)
-                        break;
-        while (waitpid(-1, NULL, WNOHANG) > 0)
-                ;
+        do
+                kill_processes();
+        while (waitpid(-1, NULL, 0) > 0);
 }
 
 void sim_machine_free(SimMachine *m) {
@@ -258,10 +264,8 @@ void sim_machine_free(SimMachine *m) {
                 return;
         if (m->bus)
                 (void) sd_bus_close_unref(m->bus);
-        (void) kill(m->pid, SIGKILL);
-        (void) waitpid(m->pid, NULL, 0);
-        (void) close(m->fd);
         end_processes();
+        (void) close(m->fd);
         machine_unmounts();
         sim_daemon_forget(m);
         g_ptr_array_unref(m->strings);

@@ -37,6 +37,9 @@ typedef struct SimMachine SimMachine;
  * reason; with GPUPT_TEST_NO_SKIP in the environment, as failed. */
 void sim_init(int *argc, char ***argv);
 
+/* Only enters the namespaces, for programs that are no tests: 0, or a negative errno and what the host refuses. */
+int sim_enter(const char **ret_reason);
+
 /* The machine of topologies/<name>.topology (or of the file, if the name has a slash). */
 SimMachine *sim_machine_new(const char *topology);
 /* Ends whatever still lives in it. */

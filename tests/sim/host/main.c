@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "bus/bus.h"
@@ -19,6 +20,8 @@
 #include "model/model.h"
 #include "namespaces.h"
 #include "util/cleanup.h"
+
+#define LOOK_AGAIN_USEC 5000U
 
 static int fail(const char *what, int r) {
         fprintf(stderr, "gpuptd-sim: %s: %s\n", what, strerror(-r));
@@ -68,10 +71,24 @@ static void add_bus_attributes(void) {
         (void) node_add_attribute(bus, &bus_rescan_attribute, NULL);
 }
 
-static int on_node_opened(_unused_ sd_event_source *source, _unused_ int fd, _unused_ uint32_t revents,
-                          _unused_ void *userdata) {
+static int on_look_again(sd_event_source *source, _unused_ uint64_t usec, _unused_ void *userdata) {
         device_nodes_refresh();
-        return 0;
+        if (device_nodes_settled())
+                return 0;
+        (void) sd_event_source_set_time_relative(source, LOOK_AGAIN_USEC);
+        return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+static int on_node_opened(sd_event_source *source, _unused_ int fd, _unused_ uint32_t revents, _unused_ void *userdata) {
+        static sd_event_source *timer;
+        int r;
+
+        device_nodes_refresh();
+        if (!timer)
+                return sd_event_add_time_relative(sd_event_source_get_event(source), &timer, CLOCK_MONOTONIC,
+                                                  LOOK_AGAIN_USEC, 0, on_look_again, NULL);
+        r = sd_event_source_set_time_relative(timer, LOOK_AGAIN_USEC);
+        return r < 0 ? r : sd_event_source_set_enabled(timer, SD_EVENT_ONESHOT);
 }
 
 static int boot(sd_event *event) {

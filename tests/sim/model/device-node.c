@@ -18,12 +18,18 @@
 #include <sys/inotify.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "model/model.h"
 #include "util/cleanup.h"
 
+/* The kernel tells of an open before it puts the file into the process's table (fsnotify_open(), fd_install()): after an
+ * event the scan is repeated for so long. */
+#define SETTLE_MS 100U
+
 static int inotify_fd = -EBADF;
+static uint64_t unsettled_until; /* CLOCK_MONOTONIC, ms */
 static dev_t tmpfs_device;
 
 int device_nodes_init(void) {
@@ -136,14 +142,28 @@ static void scan_processes(void) {
                 machine_changed();
 }
 
-void device_nodes_refresh(void) {
-        char events[4096];
-        bool something = false;
+static uint64_t now_ms(void) {
+        struct timespec now;
 
-        while (read(inotify_fd, events, sizeof(events)) > 0)
+        (void) clock_gettime(CLOCK_MONOTONIC, &now);
+        return (uint64_t) now.tv_sec * 1000 + (uint64_t) now.tv_nsec / 1000000;
+}
+
+void device_nodes_refresh(void) {
+        char events[4096] __attribute__((aligned(8)));
+        uint64_t now = now_ms();
+        bool something = now < unsettled_until;
+
+        while (read(inotify_fd, events, sizeof(events)) > 0) {
                 something = true;
+                unsettled_until = now + SETTLE_MS;
+        }
         if (something)
                 scan_processes();
+}
+
+bool device_nodes_settled(void) {
+        return now_ms() >= unsettled_until;
 }
 
 DeviceNode *device_node_add(const char *path, mode_t mode, Device *d, Module *m) {

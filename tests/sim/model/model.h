@@ -249,6 +249,7 @@ void child_remove(Child *c);
 /* device-node.c */
 int device_nodes_init(void);                    /* an inotify descriptor for the main loop */
 void device_nodes_refresh(void);                /* looks who holds what, if something was opened or closed since */
+bool device_nodes_settled(void);                /* false: look again in a moment */
 DeviceNode *device_node_add(const char *path, mode_t mode, Device *d, Module *m);
 void device_node_unlink(DeviceNode *n);
 DeviceNode *device_node_find(const char *path); /* also one that is unlinked but held */
