@@ -7,6 +7,7 @@
 
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 
 #include "holders.h"
 #include "worker/end.h"
@@ -25,7 +26,10 @@ static void sitter_start(Sitter *s, const char *path, bool mapped) {
         s->pid = fork();
         g_assert_cmpint(s->pid, >=, 0);
         if (s->pid == 0) {
-                int fd = open(path, O_RDONLY | O_CLOEXEC);
+                int fd;
+
+                (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+                fd = open(path, O_RDONLY | O_CLOEXEC);
 
                 if (fd < 0)
                         _exit(1);
@@ -70,13 +74,15 @@ static const Holder *find(const Holders *h, const Sitter *s) {
 static void assert_held(const char *nodes, const Sitter *s, const char *node) {
         _cleanup_(holders_freep) Holders *h = take_census(nodes);
         const Holder *holder = find(h, s);
+        char comm[16] = {};
 
         g_test_message("%s", nodes);
         g_assert_nonnull(holder);
+        g_assert_cmpint(prctl(PR_GET_NAME, comm), ==, 0); /* the sitter has its parent's */
         g_assert_cmpuint(strv_length(holder->nodes), ==, 1);
         g_assert_cmpstr(holder->nodes[0], ==, node);
         g_assert_cmpuint(holder->uid, ==, getuid());
-        g_assert_cmpstr(holder->command, ==, "test-census");
+        g_assert_true(g_str_has_prefix(holder->command, comm));
         g_assert_false(holder->is_vm);
 }
 

@@ -7,6 +7,7 @@
 
 #include <signal.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 
 #include "util/words.h"
 #include "worker/end.h"
@@ -270,6 +271,7 @@ static pid_t start_child(bool stubborn) {
         pid = fork();
         g_assert_cmpint(pid, >=, 0);
         if (pid == 0) {
+                (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
                 if (stubborn)
                         (void) signal(SIGTERM, SIG_IGN);
                 if (write(fds[1], "x", 1) == 1)
