@@ -7,6 +7,7 @@
 #include "dbus/errors.h"
 #include "dbus/names.h"
 #include "inhibitor.h"
+#include "kernel-log.h"
 #include "node-watch.h"
 #include "polkit.h"
 #include "selector.h"
@@ -232,12 +233,51 @@ void manager_announce_job(Manager *m, Job *j) {
         m->hooks.gpu_changed(m, j->gpu);
 }
 
+/* ---- the kernel's log ---- */
+
+/* An unbind by somebody else that waits for the VM makes no event before it ends. */
+static void on_kernel_log(const char *address, const char *message, void *userdata) {
+        Manager *m = ASSERT_PTR(userdata);
+
+        if (!strstr(message, "elaying device request") && !strstr(message, "blocked until") && !strstr(message, "currently in use"))
+                return;
+        LIST_FOREACH(gpus, g, m->gpus)
+                if (gpu_has_function(g, address) && !g->job)
+                        (void) gpu_scan(g);
+}
+
+static int on_follow(sd_event_source *source, void *userdata) {
+        Manager *m = ASSERT_PTR(userdata);
+        bool wanted = false;
+        int r;
+
+        LIST_FOREACH(gpus, g, m->gpus)
+                wanted = wanted || g->state == GPU_ASSIGNED;
+        if (!wanted)
+                m->kernel_log = kernel_log_free(m->kernel_log);
+        else if (!m->kernel_log) {
+                r = kernel_log_new(m->event, on_kernel_log, m, &m->kernel_log);
+                if (r < 0)
+                        log_warning_errno(r, "Failed to open the kernel's log, ignoring: %m");
+        }
+        return 0;
+}
+
+/* Not at once: the log may be what is being read just now. */
+static void follow_kernel_log(Manager *m) {
+        if (m->follow)
+                (void) sd_event_source_set_enabled(m->follow, SD_EVENT_ONESHOT);
+        else if (sd_event_add_defer(m->event, &m->follow, on_follow, m) < 0)
+                (void) log_oom();
+}
+
 /* ---- what the host tells ---- */
 
 static void on_gpu_changed(Gpu *g, void *userdata) {
         Manager *m = ASSERT_PTR(userdata);
 
         m->hooks.gpu_changed(m, g);
+        follow_kernel_log(m);
         follow_released_leases(m);
 }
 
@@ -607,6 +647,8 @@ Manager *manager_free(Manager *m) {
         sd_bus_slot_unref(m->machine_removed);
         udev_monitor_free(m->monitor);
         node_watch_free(m->nodes);
+        kernel_log_free(m->kernel_log);
+        sd_event_source_disable_unref(m->follow);
         host_free(m->host);
         unit_client_free(m->units);
         inhibitor_free(m->inhibitor);

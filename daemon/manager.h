@@ -11,6 +11,7 @@
 #include "lease.h"
 
 typedef struct Manager Manager;
+typedef struct KernelLog KernelLog;
 typedef struct NodeWatch NodeWatch;
 typedef struct Polkit Polkit;
 typedef struct Request Request;
@@ -43,6 +44,8 @@ struct Manager {
         UnitClient *units;
         UdevMonitor *monitor;
         NodeWatch *nodes;
+        KernelLog *kernel_log; /* while a GPU is assigned */
+        sd_event_source *follow; /* decides about it when the loop comes around */
         sd_bus_slot *machine_new, *machine_removed;
         ManagerHooks hooks;
 
