@@ -89,6 +89,13 @@ static bool shared_nodes_count(const Gpu *g, const Function *f) {
         return true;
 }
 
+static bool function_has_node(const Function *f, const char *path) {
+        for (size_t i = 0; i < f->n_nodes; i++)
+                if (streq(f->nodes[i].path, path))
+                        return true;
+        return false;
+}
+
 int gpu_nodes(const Gpu *g, char ***ret) {
         _cleanup_strv_free_ char **nodes = NULL;
         int r;
@@ -106,9 +113,11 @@ int gpu_nodes(const Gpu *g, char ***ret) {
                 }
                 if (!f || f->group < 0)
                         continue;
+                (void) snprintf(path, sizeof(path), "/dev/vfio/%d", f->group);
+                if (function_has_node(f, path))
+                        continue;
                 /* While an unbind from vfio-pci hangs, the kernel has taken the node's class device away already
                  * (drivers/vfio/vfio_main.c vfio_unregister_group_dev()), but the holder's link still says its name. */
-                (void) snprintf(path, sizeof(path), "/dev/vfio/%d", f->group);
                 r = add_node(&nodes, &(Node) { .path = path });
                 if (r < 0)
                         return r;

@@ -41,7 +41,8 @@ static void job_log(const Job *j, int level, const char *message_id, const Step 
                                    { GPUPT_FIELD_FUNCTION, step && pci_address_valid(step->target) ? step->target : NULL },
                                    { GPUPT_FIELD_RESULT, j->stage == STAGE_OVER ? job_result_to_string(j->result) : NULL },
                                    { GPUPT_FIELD_ERROR, j->stage == STAGE_OVER ? j->error : NULL }),
-                        "%s: %s", j->gpu->address, text);
+                        "%s%s%s", startswith(text, j->gpu->address) ? "" : j->gpu->address,
+                        startswith(text, j->gpu->address) ? "" : ": ", text);
 }
 
 static void job_changed(Job *j) {
@@ -164,6 +165,7 @@ static int forget_host(Job *j) {
 }
 
 static void job_over(Job *j) {
+        const char *where = j->intent->operation == OPERATION_DETACH ? "its VFIO driver" : "the host";
         bool undone = j->intent->phase == PHASE_UNDO;
         int r = 0;
 
@@ -172,10 +174,9 @@ static void job_over(Job *j) {
         if (!undone && !j->intent->error) {
                 j->result = RESULT_DONE;
                 if (j->intent->plan->n == 0)
-                        set_message(j, "Nothing to do: %s is already %s.", j->gpu->address, gpu_state_to_string(j->gpu->state));
+                        set_message(j, "Nothing to do: %s is with %s already.", j->gpu->address, where);
                 else
-                        set_message(j, "%s is now with %s.", j->gpu->address,
-                                    j->intent->operation == OPERATION_DETACH ? "its VFIO driver" : "the host");
+                        set_message(j, "%s is now with %s.", j->gpu->address, where);
         } else if (j->left_over) {
                 j->result = RESULT_FAILED;
                 set_message(j, "%s What could not be undone: %s", strempty(j->intent->message), j->left_over);
@@ -564,6 +565,14 @@ static int job_alloc(Gpu *g, Job **ret) {
         return 0;
 }
 
+static void log_begun(const Job *j) {
+        char text[64];
+
+        (void) snprintf(text, sizeof(text), "%s begins (job %u, for uid %u).", operation_to_string(j->intent->operation),
+                        j->intent->id, j->intent->uid);
+        job_log(j, LOG_INFO, MESSAGE_ID_JOB_BEGUN, NULL, text);
+}
+
 int job_new(Gpu *g, Operation operation, PlanOptions *options, uint32_t uid, Holders *shown, Job **ret) {
         _cleanup_(job_freep) Job *j = NULL;
         unsigned id;
@@ -592,7 +601,7 @@ int job_new(Gpu *g, Operation operation, PlanOptions *options, uint32_t uid, Hol
         *options = (PlanOptions) {};
         j->shown = shown;
         g->job = j;
-        job_log(j, LOG_INFO, MESSAGE_ID_JOB_BEGUN, NULL, operation_to_string(operation));
+        log_begun(j);
         *ret = TAKE_PTR(j);
         return 0;
 }
@@ -701,7 +710,7 @@ void job_cancel(Job *j) {
 }
 
 unsigned job_step(const Job *j) {
-        if (j->stage == STAGE_UNDO)
+        if (j->intent->phase == PHASE_UNDO)
                 return (unsigned) (j->intent->plan->n + j->intent->begun);
         return (unsigned) j->intent->begun;
 }
