@@ -54,7 +54,7 @@ typedef struct GpuConfig {
         AfterVm after_vm;
         IdlePower idle_power;
         char **stop_units;       /* [Session] StopUnits=: further units that hold the card, stopped for a detach */
-        LastDisplay last_display; /* as in gpuptd.conf where the file says nothing (config_load(); until then invalid) */
+        LastDisplay last_display; /* that of gpuptd.conf where the file says nothing; invalid before config_load() */
         /* Sections of later releases are accepted and kept as they are, so that a file does not warn: "Sleep.Gpu",
          * "Gpu.BeforeVfio" … */
         struct ConfigExtra {

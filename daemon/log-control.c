@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /* log-control: the bus face of util/log. It owns nothing; the properties are read from there and written there.
- * Writing is root's (no SD_BUS_VTABLE_UNPRIVILEGED: sd-bus compares the caller's uid with ours); the bus policy says the
- * same. The names are those of org.freedesktop.LogControl1(5). */
+ * Writing is root's (no SD_BUS_VTABLE_UNPRIVILEGED: sd-bus compares the caller's uid with ours); the bus policy says
+ * the same. The names are those of org.freedesktop.LogControl1(5). */
 
 #include "log-control.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* fuzz-config: one text as gpuptd.conf and as a `.gpu` file. Whatever is in it, the limits hold, a warning has a place, and
- * names are names. */
+/* fuzz-config: one text as gpuptd.conf and as a `.gpu` file. Whatever is in it, the limits hold, a warning has a
+ * place, and names are names. */
 
 #include "config.h"
 #include "dbus/names.h"
@@ -34,7 +34,10 @@ static void check_gpu(const char *text) {
         GpuConfig *list[1];
         Config c = { .gpus = list, .n_gpus = 1 };
         Function card = {
-                .address = "0000:01:00.0", .path = (char *) "pci-0000:00:01.0-0000:01:00.0", .vendor = 0x10de, .device = 0x2684,
+                .address = "0000:01:00.0",
+                .path = (char *) "pci-0000:00:01.0-0000:01:00.0",
+                .vendor = 0x10de,
+                .device = 0x2684,
         };
 
         FUZZ_ASSERT(config_parse_gpu("input", text, on_warning, NULL, &g) == 0);
@@ -48,7 +51,8 @@ static void check_gpu(const char *text) {
         list[0] = g;
         if (config_match(&c, &card)) {
                 FUZZ_ASSERT(!g->match.unusable);
-                FUZZ_ASSERT(g->match.address || g->match.path || g->match.has_vendor || g->match.has_device || g->match.has_subsystem);
+                FUZZ_ASSERT(g->match.address || g->match.path || g->match.has_vendor || g->match.has_device ||
+                            g->match.has_subsystem);
         }
 }
 

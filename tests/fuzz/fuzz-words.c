@@ -16,7 +16,8 @@ static void check_line(char *const *words) {
         words_writev(f, (const char *const *) words);
         FUZZ_ASSERT(fclose(f) == 0);
 
-        FUZZ_ASSERT(size <= WORDS_LINE_MAX + 1 && line[size - 1] == '\n' && memchr(line, '\n', size) == line + size - 1);
+        FUZZ_ASSERT(size <= WORDS_LINE_MAX + 1 && line[size - 1] == '\n' &&
+                    memchr(line, '\n', size) == line + size - 1);
         line[size - 1] = '\0';
         FUZZ_ASSERT(words_split(line, &again) == 0);
         FUZZ_ASSERT(strv_length(again) == n);

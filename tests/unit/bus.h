@@ -90,7 +90,8 @@ static inline void test_bus_sync(TestBus *t, sd_bus *bus) {
         bool pong = false;
 
         g_assert_cmpint(sd_bus_call_method_async(bus, NULL, "org.freedesktop.DBus", "/org/freedesktop/DBus",
-                                                 "org.freedesktop.DBus.Peer", "Ping", test_bus_on_pong, &pong, NULL), >=, 0);
+                                                 "org.freedesktop.DBus.Peer", "Ping", test_bus_on_pong, &pong, NULL),
+                        >=, 0);
         loop_until(t->event, pong);
 }
 

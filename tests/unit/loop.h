@@ -2,7 +2,7 @@
 #pragma once
 
 /* loop: what the tests of event-driven modules share: an event loop that runs until something has come true, and a
- * directory that goes away with the test. Nothing sleeps; what does not come true within the time limit is a failure. */
+ * directory that goes away with the test. Nothing sleeps; what does not come true within the time limit fails. */
 
 #include <ftw.h>
 #include <glib.h>

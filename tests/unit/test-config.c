@@ -91,7 +91,8 @@ static void test_main(void) {
         static const char text[] =
                 "[Daemon]\nStepTimeoutSec=2min 30s\nWaitSec=30\nLimitJobs=4\nLimitQueries=2\nLimitLeases=1\n"
                 "[Session]\nLastDisplay=allow\n"
-                "[Sleep]\nGate=no\nVirtualMachine=auto\nRestartable=yes\nGpu=keep\nOnError=veto\nTimeoutSec=1h\nLidClosed=veto\n";
+                "[Sleep]\nGate=no\nVirtualMachine=auto\nRestartable=yes\nGpu=keep\nOnError=veto\nTimeoutSec=1h\n"
+                "LidClosed=veto\n";
         _cleanup_(config_freep) Config *c = config_new();
         _cleanup_(warnings_free) Warnings w = warnings_new();
 
@@ -105,7 +106,9 @@ static void test_main(void) {
         g_assert_cmpint(c->last_display, ==, LAST_DISPLAY_ALLOW);
 
         /* Empty puts back the default. */
-        g_assert_cmpint(config_parse_main(c, "f", "[Daemon]\nWaitSec=\nLimitJobs=\n[Session]\nLastDisplay=\n", on_warning, &w), ==, 0);
+        g_assert_cmpint(
+                config_parse_main(c, "f", "[Daemon]\nWaitSec=\nLimitJobs=\n[Session]\nLastDisplay=\n", on_warning, &w),
+                ==, 0);
         assert_warnings(&w, NULL);
         g_assert_cmpuint(c->wait_sec, ==, 15);
         g_assert_cmpuint(c->jobs_per_sender, ==, 16);
@@ -114,12 +117,16 @@ static void test_main(void) {
 
 static void test_gpu(void) {
         static const char text[] =
-                "[Match]\nAddress=0000:0A:00.0\nPath=pci-0000:00:01.0-*\nVendor=0x10de\nDevice=2684\nSubsystem=1043:88E2\n"
+                "[Match]\nAddress=0000:0A:00.0\nPath=pci-0000:00:01.0-*\nVendor=0x10de\nDevice=2684\n"
+                "Subsystem=1043:88E2\n"
                 "[Gpu]\nAlias=big_one-1\nFunctions=.1 0a:00.2\nFunctions=10de:1ad8\nHostDriver=nvidia\n"
-                "VfioDriver=nvgrace-gpu-vfio-pci\nDefault=vfio\nAfterVm=attach\nIdlePower=on\nBeforeVfio=0000:0a:00.1:reset\n"
+                "VfioDriver=nvgrace-gpu-vfio-pci\nDefault=vfio\nAfterVm=attach\nIdlePower=on\n"
+                "BeforeVfio=0000:0a:00.1:reset\n"
                 "[Reset]\nLadder=flr bus\nForbid=bus\n"
-                "[Sleep]\nVirtualMachine=pause\nRestartable=yes\nGpu=host\nOnError=continue\nTimeoutSec=30\nLidClosed=shutdown\n"
-                "[Session]\nLastDisplay=allow\nXorgFiles=/etc/X11/xorg.conf.d/10-nvidia.conf\nStopUnits=a.service b@1.service\n";
+                "[Sleep]\nVirtualMachine=pause\nRestartable=yes\nGpu=host\nOnError=continue\nTimeoutSec=30\n"
+                "LidClosed=shutdown\n"
+                "[Session]\nLastDisplay=allow\nXorgFiles=/etc/X11/xorg.conf.d/10-nvidia.conf\n"
+                "StopUnits=a.service b@1.service\n";
         _cleanup_(warnings_free) Warnings w = warnings_new();
         _cleanup_(gpu_config_freep) GpuConfig *g = parse_gpu(text, &w);
 
@@ -148,10 +155,12 @@ static void test_gpu(void) {
 
 static void test_resets(void) {
         _cleanup_(warnings_free) Warnings w = warnings_new();
-        _cleanup_(gpu_config_freep) GpuConfig *g = parse_gpu(
-                "[Match]\nVendor=10de\nAddress=0000:01:00.0\nAddress=\nVendor=\nDevice=1234\n"
-                "[Gpu]\nAlias=a\nAlias=b\nFunctions=.1\nFunctions=\nFunctions=.2\nAfterVm=keep\nAfterVm=\nHostDriver=x\nHostDriver=\n"
-                "[Sleep]\nGpu=host\nOnError=veto\nGpu=keep\nGpu=\n", &w);
+        _cleanup_(gpu_config_freep) GpuConfig *g =
+                parse_gpu("[Match]\nVendor=10de\nAddress=0000:01:00.0\nAddress=\nVendor=\nDevice=1234\n"
+                          "[Gpu]\nAlias=a\nAlias=b\nFunctions=.1\nFunctions=\nFunctions=.2\nAfterVm=keep\n"
+                          "AfterVm=\nHostDriver=x\nHostDriver=\n"
+                          "[Sleep]\nGpu=host\nOnError=veto\nGpu=keep\nGpu=\n",
+                          &w);
 
         assert_warnings(&w, NULL);
         g_assert_null(g->match.address);
@@ -225,16 +234,32 @@ static void test_warnings(void) {
                 "LastDisplay=maybe\n"           /* 25 */
                 "[Gpu]\n";                      /* only in .gpu files */
         static const char *const expected[] = {
-                "f:1: Assignment outside", "f:3: Bad value for WaitSec=", "f:4: Bad value", "f:5: Bad value", "f:6: Bad value",
-                "f:7: Bad value", "f:8: Bad value for LimitJobs=", "f:9: Bad value", "f:10: Bad value",
-                "f:13: Unknown key waitsec= in section [Daemon]", "f:14: Line without '='", "f:15: Unknown key =",
-                "f:16: Line with characters", "f:17: Line with characters", "f:18: Unknown section [Unknown]",
-                "f:20: Section header without ']'", "f:22: Unknown section []", "f:23: Section header with characters",
-                "f:25: Bad value for LastDisplay=", "f:26: Unknown section [Gpu]", NULL,
+                "f:1: Assignment outside",
+                "f:3: Bad value for WaitSec=",
+                "f:4: Bad value",
+                "f:5: Bad value",
+                "f:6: Bad value",
+                "f:7: Bad value",
+                "f:8: Bad value for LimitJobs=",
+                "f:9: Bad value",
+                "f:10: Bad value",
+                "f:13: Unknown key waitsec= in section [Daemon]",
+                "f:14: Line without '='",
+                "f:15: Unknown key =",
+                "f:16: Line with characters",
+                "f:17: Line with characters",
+                "f:18: Unknown section [Unknown]",
+                "f:20: Section header without ']'",
+                "f:22: Unknown section []",
+                "f:23: Section header with characters",
+                "f:25: Bad value for LastDisplay=",
+                "f:26: Unknown section [Gpu]",
+                NULL,
         };
         _cleanup_(config_freep) Config *c = config_new();
         _cleanup_(warnings_free) Warnings w = warnings_new();
-        g_autofree char *long_value = g_strnfill(1025, 'a'), *long_text = g_strdup_printf("[Daemon]\nWaitSec=%s\n", long_value);
+        g_autofree char *long_value = g_strnfill(1025, 'a'),
+                        *long_text = g_strdup_printf("[Daemon]\nWaitSec=%s\n", long_value);
 
         g_assert_cmpint(config_parse_main(c, "f", text, on_warning, &w), ==, 0);
         assert_warnings(&w, expected);
@@ -249,14 +274,30 @@ static void test_warnings(void) {
 
 static void test_bad_gpu_values(void) {
         static const char *const lines[] = {
-                "[Gpu]\nAlias=a b", "[Gpu]\nAlias=a/b", "[Gpu]\nAlias=..", "[Gpu]\nHostDriver=-r", "[Gpu]\nHostDriver=../x",
-                "[Gpu]\nVfioDriver=vfio pci", "[Gpu]\nDefault=on", "[Gpu]\nAfterVm=Heal", "[Gpu]\nIdlePower=off",
-                "[Gpu]\nFunctions=.8", "[Gpu]\nFunctions=.1x", "[Gpu]\nFunctions=1", "[Gpu]\nFunctions=10de", "[Gpu]\nFunctions=.1 bad",
-                "[Gpu]\nFunctions=0000:01:00", "[Gpu]\nFunctions=0x10de:1ad8", "[Gpu]\nFunctions=10de:0x1ad8",
-                "[Session]\nStopUnits=a.socket", "[Session]\nStopUnits=.service",
-                "[Session]\nStopUnits=a/b.service", "[Session]\nStopUnits=a.service b",
+                "[Gpu]\nAlias=a b",
+                "[Gpu]\nAlias=a/b",
+                "[Gpu]\nAlias=..",
+                "[Gpu]\nHostDriver=-r",
+                "[Gpu]\nHostDriver=../x",
+                "[Gpu]\nVfioDriver=vfio pci",
+                "[Gpu]\nDefault=on",
+                "[Gpu]\nAfterVm=Heal",
+                "[Gpu]\nIdlePower=off",
+                "[Gpu]\nFunctions=.8",
+                "[Gpu]\nFunctions=.1x",
+                "[Gpu]\nFunctions=1",
+                "[Gpu]\nFunctions=10de",
+                "[Gpu]\nFunctions=.1 bad",
+                "[Gpu]\nFunctions=0000:01:00",
+                "[Gpu]\nFunctions=0x10de:1ad8",
+                "[Gpu]\nFunctions=10de:0x1ad8",
+                "[Session]\nStopUnits=a.socket",
+                "[Session]\nStopUnits=.service",
+                "[Session]\nStopUnits=a/b.service",
+                "[Session]\nStopUnits=a.service b",
                 "[Gpu]\nAlias=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
-                "[Gpu]\nFunctions=.1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1",
+                "[Gpu]\nFunctions=.1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 .1 "
+                ".1 .1 .1 .1 .1",
         };
 
         for (size_t i = 0; i < ELEMENTSOF(lines); i++) {
@@ -278,8 +319,12 @@ static void test_bad_gpu_values(void) {
 
 static Function card(void) {
         return (Function) {
-                .address = "0000:01:00.0", .path = (char *) "pci-0000:00:01.0-0000:01:00.0", .vendor = 0x10de, .device = 0x2684,
-                .subsystem_vendor = 0x1043, .subsystem_device = 0x88e2,
+                .address = "0000:01:00.0",
+                .path = (char *) "pci-0000:00:01.0-0000:01:00.0",
+                .vendor = 0x10de,
+                .device = 0x2684,
+                .subsystem_vendor = 0x1043,
+                .subsystem_device = 0x88e2,
         };
 }
 
@@ -350,7 +395,8 @@ typedef struct Tree {
 } Tree;
 
 static void tree_set_up(Tree *t, const void *data) {
-        static const char *const directories[] = { "etc/gpuptd", "run/gpuptd", "usr/local/lib/gpuptd", "usr/lib/gpuptd" };
+        static const char *const directories[] = { "etc/gpuptd", "run/gpuptd", "usr/local/lib/gpuptd",
+                                                   "usr/lib/gpuptd" };
 
         t->root = loop_make_dir();
         t->warnings = warnings_new();
@@ -487,8 +533,12 @@ static void test_load_strange_files(Tree *t, const void *data) {
         g_autofree char *binary = g_build_filename(t->root, "etc/gpuptd/30-binary.gpu", NULL);
         g_autofree char *large = g_strnfill(64 * 1024 + 1, '\n');
         static const char *const expected[] = {
-                "/etc/gpuptd/10-dir.gpu:0: Cannot read", "/etc/gpuptd/20-fifo.gpu:0: Cannot read", "/etc/gpuptd/30-binary.gpu:0: The file is not a text",
-                "/etc/gpuptd/40-large.gpu:0: The file is larger", "/etc/gpuptd/60-empty-match.gpu:0: Nothing in [Match]", NULL,
+                "/etc/gpuptd/10-dir.gpu:0: Cannot read",
+                "/etc/gpuptd/20-fifo.gpu:0: Cannot read",
+                "/etc/gpuptd/30-binary.gpu:0: The file is not a text",
+                "/etc/gpuptd/40-large.gpu:0: The file is larger",
+                "/etc/gpuptd/60-empty-match.gpu:0: Nothing in [Match]",
+                NULL,
         };
 
         g_assert_cmpint(mkdir(directory, 0700), ==, 0);

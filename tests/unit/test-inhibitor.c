@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* test-inhibitor: the lock and the announcements of a stand-in for logind, which also restarts, refuses and is missing. */
+/* test-inhibitor: the lock and the announcements of a stand-in for logind, which also restarts, refuses and is
+ * missing. */
 
 #include "inhibitor.h"
 
@@ -64,7 +65,9 @@ static const sd_bus_vtable login1_vtable[] = {
 };
 
 static void start_logind(Fixture *f) {
-        g_assert_cmpint(sd_bus_add_object_vtable(f->bus.service, NULL, LOGIN1_PATH, LOGIN1_INTERFACE, login1_vtable, f), >=, 0);
+        g_assert_cmpint(
+                sd_bus_add_object_vtable(f->bus.service, NULL, LOGIN1_PATH, LOGIN1_INTERFACE, login1_vtable, f), >=,
+                0);
         g_assert_cmpint(sd_bus_request_name(f->bus.service, LOGIN1_NAME, 0), >=, 0);
 }
 
@@ -109,7 +112,9 @@ static void on_sleep(bool start, void *userdata) {
 static void announce(Fixture *f, int start) {
         f->preparing = start;
         f->told = false;
-        g_assert_cmpint(sd_bus_emit_signal(f->bus.service, LOGIN1_PATH, LOGIN1_INTERFACE, "PrepareForSleep", "b", start), >=, 0);
+        g_assert_cmpint(
+                sd_bus_emit_signal(f->bus.service, LOGIN1_PATH, LOGIN1_INTERFACE, "PrepareForSleep", "b", start), >=,
+                0);
         loop_until(f->bus.event, f->told);
         g_assert_cmpint(f->told_start, ==, start);
         g_assert_cmpint(inhibitor_sleeping(f->inhibitor), ==, start);
@@ -246,10 +251,12 @@ static void test_missing(Fixture *f, const void *data) {
 
 /* Signals that others send in the name of logind or of the bus. */
 static void test_forged(Fixture *f, const void *data) {
-        test_bus_send_signal(f->bus.caller, f->bus.daemon, LOGIN1_PATH, LOGIN1_INTERFACE, "PrepareForSleep", "b", true);
-        test_bus_send_signal(f->bus.caller, f->bus.daemon, "/org/freedesktop/DBus", "org.freedesktop.DBus", "NameOwnerChanged",
-                             "sss", LOGIN1_NAME, "", test_bus_name(f->bus.caller));
-        test_bus_send_signal(f->bus.caller, f->bus.daemon, LOGIN1_PATH, LOGIN1_INTERFACE, "PrepareForSleep", "b", true);
+        test_bus_send_signal(f->bus.caller, f->bus.daemon, LOGIN1_PATH, LOGIN1_INTERFACE, "PrepareForSleep", "b",
+                             true);
+        test_bus_send_signal(f->bus.caller, f->bus.daemon, "/org/freedesktop/DBus", "org.freedesktop.DBus",
+                             "NameOwnerChanged", "sss", LOGIN1_NAME, "", test_bus_name(f->bus.caller));
+        test_bus_send_signal(f->bus.caller, f->bus.daemon, LOGIN1_PATH, LOGIN1_INTERFACE, "PrepareForSleep", "b",
+                             true);
         test_bus_sync(&f->bus, f->bus.caller);
         settle(f);
         g_assert_cmpuint(f->times_told, ==, 0);

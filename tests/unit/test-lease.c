@@ -31,7 +31,8 @@ static void set_up(Fixture *f, const void *data) {
         f->fd = -EBADF;
         g_assert_cmpint(sd_event_new(&f->event), >=, 0);
         f->dir = loop_make_dir();
-        g_assert_cmpint(lease_new(f->event, f->dir, 7, "0000:01:00.0", 1000, ":1.5", on_release, f, &f->lease, &f->fd), ==, 0);
+        g_assert_cmpint(lease_new(f->event, f->dir, 7, "0000:01:00.0", 1000, ":1.5", on_release, f, &f->lease, &f->fd),
+                        ==, 0);
 }
 
 static void tear_down(Fixture *f, const void *data) {
@@ -195,10 +196,18 @@ static void test_restart_not_a_fifo(Fixture *f, const void *data) {
 
 static void test_bad_records(Fixture *f, const void *data) {
         static const char *const records[] = {
-                "", "version 1\n", "version 2\ngpu 0000:01:00.0\nuid 0\n", "version 1\ngpu 0000:01:00.0\nuid 0",
-                "version 1\ngpu 01:00.0\nuid 0\n", "version 1\ngpu ../../etc\nuid 0\n", "version 1\ngpu 0000:01:00.0\nuid -1\n",
-                "version 1\ngpu 0000:01:00.0\nuid 4294967295\n", "version 1\ngpu 0000:01:00.0\nuid 0\nmore 1\n",
-                "version 1\ngpu 0000:01:00.0 0000:02:00.0\nuid 0\n", "version 1\nuid 0\ngpu 0000:01:00.0\n", "\n",
+                "",
+                "version 1\n",
+                "version 2\ngpu 0000:01:00.0\nuid 0\n",
+                "version 1\ngpu 0000:01:00.0\nuid 0",
+                "version 1\ngpu 01:00.0\nuid 0\n",
+                "version 1\ngpu ../../etc\nuid 0\n",
+                "version 1\ngpu 0000:01:00.0\nuid -1\n",
+                "version 1\ngpu 0000:01:00.0\nuid 4294967295\n",
+                "version 1\ngpu 0000:01:00.0\nuid 0\nmore 1\n",
+                "version 1\ngpu 0000:01:00.0 0000:02:00.0\nuid 0\n",
+                "version 1\nuid 0\ngpu 0000:01:00.0\n",
+                "\n",
         };
         g_autofree char *record = path_of(f, "lease-7"), *large = g_strnfill(8192, 'a');
 
@@ -220,7 +229,8 @@ static void test_id_taken(Fixture *f, const void *data) {
         Lease *second = NULL;
         int fd = -EBADF;
 
-        g_assert_cmpint(lease_new(f->event, f->dir, 7, "0000:02:00.0", 0, NULL, on_release, f, &second, &fd), ==, -EEXIST);
+        g_assert_cmpint(lease_new(f->event, f->dir, 7, "0000:02:00.0", 0, NULL, on_release, f, &second, &fd), ==,
+                        -EEXIST);
         g_assert_null(second);
         g_assert_cmpint(fd, ==, -EBADF);
         assert_exists(f, "lease-7", true);

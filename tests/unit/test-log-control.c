@@ -52,8 +52,9 @@ static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) 
 
 static const char *get(Fixture *f, const char *property) {
         f->replied = false;
-        g_assert_cmpint(sd_bus_call_method_async(f->bus.caller, NULL, test_bus_name(f->bus.daemon), OBJECT, PROPERTIES, "Get",
-                                                 on_reply, f, "ss", INTERFACE, property), >=, 0);
+        g_assert_cmpint(sd_bus_call_method_async(f->bus.caller, NULL, test_bus_name(f->bus.daemon), OBJECT, PROPERTIES,
+                                                 "Get", on_reply, f, "ss", INTERFACE, property),
+                        >=, 0);
         loop_until(f->bus.event, f->replied);
         return f->value;
 }
@@ -61,8 +62,9 @@ static const char *get(Fixture *f, const char *property) {
 /* The name of the error, or NULL. */
 static const char *set(Fixture *f, const char *property, const char *value) {
         f->replied = false;
-        g_assert_cmpint(sd_bus_call_method_async(f->bus.caller, NULL, test_bus_name(f->bus.daemon), OBJECT, PROPERTIES, "Set",
-                                                 on_reply, f, "ssv", INTERFACE, property, "s", value), >=, 0);
+        g_assert_cmpint(sd_bus_call_method_async(f->bus.caller, NULL, test_bus_name(f->bus.daemon), OBJECT, PROPERTIES,
+                                                 "Set", on_reply, f, "ssv", INTERFACE, property, "s", value),
+                        >=, 0);
         loop_until(f->bus.event, f->replied);
         return f->error;
 }

@@ -13,7 +13,7 @@
 typedef struct Fixture {
         TestBus bus;
         /* The authority: how it answers, and what it was asked. */
-        const char *answers; /* one letter per question: y, n, c (challenge), e (error), - (never); the last one stays */
+        const char *answers; /* a letter per question: y, n, c (challenge), e (error), - (never); the last stays */
         GPtrArray *asked;    /* "subject action flags key=value,…" */
         GPtrArray *ids, *cancelled;
         sd_bus_message *held;
@@ -133,7 +133,8 @@ static void set_up_without_authority(Fixture *f, const void *data) {
         f->cancelled = g_ptr_array_new_with_free_func(g_free);
         f->actions = one_action;
         f->max_pending = 8;
-        g_assert_cmpint(sd_bus_add_object_vtable(f->bus.daemon, NULL, "/test", "org.gpupt1.Test", daemon_vtable, f), >=, 0);
+        g_assert_cmpint(sd_bus_add_object_vtable(f->bus.daemon, NULL, "/test", "org.gpupt1.Test", daemon_vtable, f),
+                        >=, 0);
         g_assert_cmpint(polkit_new(f->bus.daemon, &f->polkit), ==, 0);
 }
 
@@ -215,7 +216,8 @@ static void test_error(Fixture *f, const void *data) {
 }
 
 static void test_several(Fixture *f, const void *data) {
-        static char *actions[] = { (char *) "org.gpupt1.detach", (char *) "org.gpupt1.force", (char *) "org.gpupt1.access", NULL };
+        static char *actions[] = { (char *) "org.gpupt1.detach", (char *) "org.gpupt1.force",
+                                   (char *) "org.gpupt1.access", NULL };
 
         f->actions = actions;
         ask(f);
@@ -226,7 +228,8 @@ static void test_several(Fixture *f, const void *data) {
 }
 
 static void test_several_refused(Fixture *f, const void *data) {
-        static char *actions[] = { (char *) "org.gpupt1.detach", (char *) "org.gpupt1.force", (char *) "org.gpupt1.access", NULL };
+        static char *actions[] = { (char *) "org.gpupt1.detach", (char *) "org.gpupt1.force",
+                                   (char *) "org.gpupt1.access", NULL };
 
         f->actions = actions;
         ask(f);
@@ -265,8 +268,8 @@ static void test_forged_leave(Fixture *f, const void *data) {
 
         ask(f);
         loop_until(f->bus.event, f->was_asked);
-        test_bus_send_signal(stranger, f->bus.daemon, "/org/freedesktop/DBus", "org.freedesktop.DBus", "NameOwnerChanged", "sss",
-                             name, name, "");
+        test_bus_send_signal(stranger, f->bus.daemon, "/org/freedesktop/DBus", "org.freedesktop.DBus",
+                             "NameOwnerChanged", "sss", name, name, "");
         test_bus_sync(&f->bus, stranger);
         test_bus_sync(&f->bus, f->bus.daemon);
         g_assert_false(f->answered);
@@ -378,7 +381,7 @@ int main(int argc, char *argv[]) {
         ADD("dies", "-", test_dies);
 #undef ADD
         g_test_add("/polkit/missing", Fixture, NULL, set_up_without_authority, test_missing, tear_down);
-        g_test_add("/polkit/missing-sender-leaves", Fixture, NULL, set_up_without_authority, test_missing_sender_leaves,
-                   tear_down);
+        g_test_add("/polkit/missing-sender-leaves", Fixture, NULL, set_up_without_authority,
+                   test_missing_sender_leaves, tear_down);
         return g_test_run();
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* test-quirks: which words are taken from a record, and what the shipped hwdb says. For the latter a hwdb is built from
- * it and put in the place of the host's, in a mount namespace of the test's own: libsystemd 252 opens the hwdb at fixed
- * paths only. */
+/* test-quirks: which words are taken from a record, and what the shipped hwdb says. For the latter a hwdb is built
+ * from it and put in the place of the host's, in a mount namespace of the test's own: libsystemd 252 opens the hwdb at
+ * fixed paths only. */
 
 #include "quirks.h"
 
@@ -36,16 +36,21 @@ static void test_words(void) {
         g_autofree char *long_word = g_strnfill(65, 'a'), *fitting = g_strnfill(64, 'a');
         g_autofree char *value = g_strdup_printf("%s %s", long_word, fitting);
 
-        g_assert_cmpint(quirks_set(&q, "GPUPT_UNLOAD", "  nvidia_drm\tnvidia  nvidia ../x -r a/b a.ko b;c \xc3\xa4 "), ==, 0);
+        g_assert_cmpint(quirks_set(&q, "GPUPT_UNLOAD", "  nvidia_drm\tnvidia  nvidia ../x -r a/b a.ko b;c \xc3\xa4 "),
+                        ==, 0);
         assert_list(q.unload, "nvidia_drm nvidia");
         g_assert_cmpint(quirks_set(&q, "GPUPT_UNLOAD", value), ==, 0);
         assert_list(q.unload, fitting);
         g_assert_cmpint(quirks_set(&q, "GPUPT_UNLOAD", ""), ==, 0);
         assert_list(q.unload, "(none)");
 
-        g_assert_cmpint(quirks_set(&q, "GPUPT_STOP_UNITS", "a.service b@1.service c.socket .service d/e.service f"), ==, 0);
+        g_assert_cmpint(quirks_set(&q, "GPUPT_STOP_UNITS", "a.service b@1.service c.socket .service d/e.service f"),
+                        ==, 0);
         assert_list(q.stop_units, "a.service b@1.service");
-        g_assert_cmpint(quirks_set(&q, "GPUPT_SHARED_NODES", "/dev/kfd kfd /dev/ /etc/passwd /dev/../etc/passwd /dev//x /dev/nvidia-caps/nvidia-cap1"), ==, 0);
+        g_assert_cmpint(
+                quirks_set(&q, "GPUPT_SHARED_NODES",
+                           "/dev/kfd kfd /dev/ /etc/passwd /dev/../etc/passwd /dev//x /dev/nvidia-caps/nvidia-cap1"),
+                ==, 0);
         assert_list(q.shared_nodes, "/dev/kfd /dev/nvidia-caps/nvidia-cap1");
         g_assert_cmpint(quirks_set(&q, "GPUPT_FORBID_RUNG", "bus"), ==, 0);
         g_assert_cmpint(quirks_set(&q, "ID_MODEL_FROM_DATABASE", "x"), ==, 0);
@@ -83,7 +88,8 @@ static void test_shipped(void) {
                 return;
         lookup("pci:v000010DEd00002684sv00001043sd000088E2bc03sc00i00", "nvidia", &nvidia);
         assert_list(nvidia.unload, "nvidia_drm nvidia_modeset nvidia_uvm nvidia");
-        assert_list(nvidia.stop_units, "nvidia-persistenced.service nvidia-powerd.service nvidia-dcgm.service dcgm-exporter.service dcgm.service");
+        assert_list(nvidia.stop_units, "nvidia-persistenced.service nvidia-powerd.service nvidia-dcgm.service "
+                                       "dcgm-exporter.service dcgm.service");
         assert_list(nvidia.shared_nodes, "/dev/nvidiactl /dev/nvidia-modeset /dev/nvidia-uvm /dev/nvidia-uvm-tools");
         lookup("pci:v00001002d0000744Csv00001002sd00000E3Bbc03sc00i00", "amdgpu", &amdgpu);
         assert_list(amdgpu.unload, "(none)");
@@ -147,7 +153,8 @@ static void build_hwdb(const char *root) {
 
 /* 0, or the negative errno of the step that was refused. */
 static int enter_namespace(const char *root) {
-        g_autofree char *udev = g_build_filename(root, "etc/udev", NULL), *empty = g_build_filename(root, "etc/udev/hwdb.d", NULL);
+        g_autofree char *udev = g_build_filename(root, "etc/udev", NULL),
+                        *empty = g_build_filename(root, "etc/udev/hwdb.d", NULL);
 
         if (unshare(CLONE_NEWNS) < 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
                 return -errno;
@@ -167,7 +174,8 @@ int main(int argc, char *argv[]) {
         build_hwdb(root);
         r = enter_namespace(root);
         if (r < 0)
-                namespace_error = g_strdup_printf("No mount namespace for a hwdb of the test's own: %s", g_strerror(-r));
+                namespace_error =
+                        g_strdup_printf("No mount namespace for a hwdb of the test's own: %s", g_strerror(-r));
 
         g_test_add_func("/quirks/words", test_words);
         g_test_add_func("/quirks/word-limit", test_word_limit);
