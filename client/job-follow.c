@@ -568,9 +568,10 @@ int job_run_by_release(const JobRequest *request, int *lease_fd, JobOutcome *ret
                                       GPUPT_MANAGER_INTERFACE, "JobNew", on_job_new, NULL, &f);
         if (r < 0)
                 return r;
-        /* The descriptor does not queue behind the matches as a call would: wait until the bus has them. */
-        r = sd_bus_call_method(bus, "org.freedesktop.DBus", "/org/freedesktop/DBus",
-                               "org.freedesktop.DBus.Peer", "Ping", NULL, NULL, NULL);
+        /* The descriptor does not queue behind the matches as a call would: wait until the bus has them. (Not with a
+         * Ping, which dbus-daemon's own policy for the system bus does not let through to itself.) */
+        r = sd_bus_call_method(bus, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "GetId", NULL,
+                               NULL, NULL);
         if (r < 0)
                 return r;
 
