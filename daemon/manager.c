@@ -7,7 +7,6 @@
 #include "dbus/errors.h"
 #include "dbus/names.h"
 #include "inhibitor.h"
-#include "kernel-log.h"
 #include "node-watch.h"
 #include "polkit.h"
 #include "selector.h"
@@ -233,42 +232,58 @@ void manager_announce_job(Manager *m, Job *j) {
         m->hooks.gpu_changed(m, j->gpu);
 }
 
-/* ---- the kernel's log ---- */
+/* ---- the watch over assigned GPUs ---- */
 
-/* An unbind by somebody else that waits for the VM makes no event before it ends. */
-static void on_kernel_log(const char *address, const char *message, void *userdata) {
-        Manager *m = ASSERT_PTR(userdata);
+/* That somebody else unbinds a card which a VM has open is told by nothing before the unbind returns: there is no uevent,
+ * and on Linux 6.1 the kernel's line about it does not reach the journal either, because journald itself waits then, in a
+ * read of that device's `uevent` (drivers/base/core.c uevent_show(); measured). So while a VM has a card, and only then, its
+ * driver link is looked at now and then, which takes no lock. */
+#define WATCH_USEC (2 * 1000000ULL)
 
-        if (!strstr(message, "elaying device request") && !strstr(message, "blocked until") && !strstr(message, "currently in use"))
-                return;
-        LIST_FOREACH(gpus, g, m->gpus)
-                if (gpu_has_function(g, address) && !g->job)
-                        (void) gpu_scan(g);
-}
+static bool driver_left(const Gpu *g) {
+        for (char **a = g->functions; *a; a++) {
+                const Function *f = snapshot_find(g->host->snapshot, *a);
+                char path[64], target[64];
 
-static int on_follow(sd_event_source *source, void *userdata) {
-        Manager *m = ASSERT_PTR(userdata);
-        bool wanted = false;
-        int r;
-
-        LIST_FOREACH(gpus, g, m->gpus)
-                wanted = wanted || g->state == GPU_ASSIGNED;
-        if (!wanted)
-                m->kernel_log = kernel_log_free(m->kernel_log);
-        else if (!m->kernel_log) {
-                r = kernel_log_new(m->event, on_kernel_log, m, &m->kernel_log);
-                if (r < 0)
-                        log_warning_errno(r, "Failed to open the kernel's log, ignoring: %m");
+                if (!f || !f->driver)
+                        continue;
+                (void) snprintf(path, sizeof(path), SYSFS_PCI_DEVICES "/%s/driver", *a);
+                if (readlink(path, target, sizeof(target)) < 0)
+                        return true;
         }
-        return 0;
+        return false;
 }
 
-/* Not at once: the log may be what is being read just now. */
-static void follow_kernel_log(Manager *m) {
-        if (m->follow)
-                (void) sd_event_source_set_enabled(m->follow, SD_EVENT_ONESHOT);
-        else if (sd_event_add_defer(m->event, &m->follow, on_follow, m) < 0)
-                (void) log_oom();
+static int on_watch(sd_event_source *source, uint64_t usec, void *userdata) {
+        Manager *m = ASSERT_PTR(userdata);
+        bool assigned = false;
+
+        LIST_FOREACH(gpus, g, m->gpus) {
+                if (g->state != GPU_ASSIGNED)
+                        continue;
+                assigned = true;
+                if (!g->job && driver_left(g))
+                        (void) gpu_scan(g);
+        }
+        if (!assigned)
+                return sd_event_source_set_enabled(source, SD_EVENT_OFF);
+        return sd_event_source_set_time_relative(source, WATCH_USEC);
+}
+
+static void watch_assigned(Manager *m, const Gpu *g) {
+        int enabled;
+
+        if (g->state != GPU_ASSIGNED)
+                return;
+        if (!m->watch) {
+                if (sd_event_add_time_relative(m->event, &m->watch, CLOCK_MONOTONIC, WATCH_USEC, 0, on_watch, m) < 0 ||
+                    sd_event_source_set_enabled(m->watch, SD_EVENT_ON) < 0)
+                        (void) log_oom();
+                return;
+        }
+        if (sd_event_source_get_enabled(m->watch, &enabled) >= 0 && enabled == SD_EVENT_OFF &&
+            sd_event_source_set_time_relative(m->watch, WATCH_USEC) >= 0)
+                (void) sd_event_source_set_enabled(m->watch, SD_EVENT_ON);
 }
 
 /* ---- what the host tells ---- */
@@ -277,7 +292,7 @@ static void on_gpu_changed(Gpu *g, void *userdata) {
         Manager *m = ASSERT_PTR(userdata);
 
         m->hooks.gpu_changed(m, g);
-        follow_kernel_log(m);
+        watch_assigned(m, g);
         follow_released_leases(m);
 }
 
@@ -647,8 +662,7 @@ Manager *manager_free(Manager *m) {
         sd_bus_slot_unref(m->machine_removed);
         udev_monitor_free(m->monitor);
         node_watch_free(m->nodes);
-        kernel_log_free(m->kernel_log);
-        sd_event_source_disable_unref(m->follow);
+        sd_event_source_disable_unref(m->watch);
         host_free(m->host);
         unit_client_free(m->units);
         inhibitor_free(m->inhibitor);

@@ -11,7 +11,6 @@
 #include "lease.h"
 
 typedef struct Manager Manager;
-typedef struct KernelLog KernelLog;
 typedef struct NodeWatch NodeWatch;
 typedef struct Polkit Polkit;
 typedef struct Request Request;
@@ -44,8 +43,7 @@ struct Manager {
         UnitClient *units;
         UdevMonitor *monitor;
         NodeWatch *nodes;
-        KernelLog *kernel_log; /* while a GPU is assigned */
-        sd_event_source *follow; /* decides about it when the loop comes around */
+        sd_event_source *watch; /* timer, on while a GPU is assigned */
         sd_bus_slot *machine_new, *machine_removed;
         ManagerHooks hooks;
 

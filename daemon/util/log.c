@@ -3,16 +3,13 @@
 /* log: one function that sends a message with its fields. The journal is used if stderr is connected to it
  * ($JOURNAL_STREAM, systemd.exec(5)); elsewhere a message is a line with the level in front. */
 
-#define SD_JOURNAL_SUPPRESS_LOCATION
-
 #include "util/log.h"
 
+#include <endian.h>
 #include <stdarg.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
-#include <systemd/sd-journal.h>
-
-enum { FIELDS_MAX = 16 };
+#include <sys/un.h>
 
 static int max_level = LOG_INFO;
 static LogTarget target = LOG_TARGET_CONSOLE;
@@ -44,38 +41,62 @@ int log_max_level(void) {
         return max_level;
 }
 
+/* A field as journald's native protocol has it (systemd, docs/JOURNAL_NATIVE_PROTOCOL.md): a value with a line break is sent with
+ * its length in front, as a little-endian number of 64 bits. */
+static void write_field(FILE *f, const char *name, const char *value) {
+        uint64_t size = strlen(value), length = htole64(size);
+
+        if (!strchr(value, '\n')) {
+                fprintf(f, "%s=%s\n", name, value);
+                return;
+        }
+        fprintf(f, "%s\n", name);
+        fwrite(&length, sizeof(length), 1, f);
+        fwrite(value, 1, size, f);
+        fputc('\n', f);
+}
+
+/* sd_journal_send() waits while journald does not read its socket, and on Linux 6.1 journald itself waits for a driver
+ * that hangs: it reads the `uevent` of the device that a line of the kernel is about. A message that cannot be sent at
+ * once is lost; the daemon is not. */
+static void send_datagram(const char *data, size_t size) {
+        static const struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = "/run/systemd/journal/socket" };
+        static int fd = -EBADF;
+
+        if (fd < 0)
+                fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        if (fd >= 0)
+                (void) sendto(fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL, (const struct sockaddr *) &address, sizeof(address));
+}
+
 static void send_journal(int level, int error, const char *message_id, const LogField *fields, const char *file,
                          int line, const char *func, const char *message) {
-        struct iovec iov[FIELDS_MAX + 7];
-        char *owned[FIELDS_MAX + 7];
-        size_t n = 0;
+        _cleanup_free_ char *data = NULL;
+        char number[16];
+        size_t size;
+        FILE *f = open_memstream(&data, &size);
 
-#define ADD_FIELD(...)                                                                \
-        do {                                                                          \
-                int _k_ = asprintf(owned + n, __VA_ARGS__);                           \
-                if (_k_ >= 0) {                                                       \
-                        iov[n] = (struct iovec) { owned[n], (size_t) _k_ };           \
-                        n++;                                                          \
-                }                                                                     \
-        } while (false)
-
-        ADD_FIELD("MESSAGE=%s", message);
-        ADD_FIELD("PRIORITY=%i", level);
-        ADD_FIELD("CODE_FILE=%s", file);
-        ADD_FIELD("CODE_LINE=%i", line);
-        ADD_FIELD("CODE_FUNC=%s", func);
-        if (error < 0)
-                ADD_FIELD("ERRNO=%i", -error);
+        if (!f)
+                return;
+        write_field(f, "MESSAGE", message);
+        write_field(f, "SYSLOG_IDENTIFIER", program_invocation_short_name);
+        (void) snprintf(number, sizeof(number), "%i", level);
+        write_field(f, "PRIORITY", number);
+        write_field(f, "CODE_FILE", file);
+        (void) snprintf(number, sizeof(number), "%i", line);
+        write_field(f, "CODE_LINE", number);
+        write_field(f, "CODE_FUNC", func);
+        if (error < 0) {
+                (void) snprintf(number, sizeof(number), "%i", -error);
+                write_field(f, "ERRNO", number);
+        }
         if (message_id)
-                ADD_FIELD("MESSAGE_ID=%s", message_id);
-        for (size_t i = 0; fields && i < FIELDS_MAX && fields[i].name; i++)
-                if (!isempty(fields[i].value))
-                        ADD_FIELD("%s=%s", fields[i].name, fields[i].value);
-#undef ADD_FIELD
-
-        (void) sd_journal_sendv(iov, (int) n);
-        while (n > 0)
-                free(owned[--n]);
+                write_field(f, "MESSAGE_ID", message_id);
+        for (; fields && fields->name; fields++)
+                if (!isempty(fields->value))
+                        write_field(f, fields->name, fields->value);
+        if (fclose(f) == 0)
+                send_datagram(data, size);
 }
 
 int log_full(int level, int error, const char *message_id, const LogField *fields, const char *file, int line,
