@@ -205,34 +205,36 @@ static void test_language(void) {
         g_assert_cmpstr(g->extras[1].value, ==, "veto");
 }
 
+/* One line for each way to be wrong. */
+static const char wrong_text[] =
+        "Early=1\n"                     /* 1 */
+        "[Daemon]\n"
+        "WaitSec=601\n"                 /* 3 */
+        "WaitSec=abc\n"
+        "WaitSec=-1\n"
+        "WaitSec=1d\n"
+        "WaitSec=99999999999\n"
+        "LimitJobs=0\n"                 /* 8 */
+        "LimitJobs=4097\n"
+        "LimitJobs=\\\n"                /* 10 */
+        "\\\n"
+        "x\n"
+        "waitsec=1\n"                   /* 13 */
+        "no assignment\n"
+        "=1\n"
+        "WaitSec=2\x01\n"               /* 16 */
+        "WaitSec=\xc3\xa4\n"
+        "[Unknown]\n"                   /* 18 */
+        "Ignored=1\n"
+        "[Daemon\n"                     /* 20 */
+        "WaitSec=7\n"
+        "[]\n"                          /* 22 */
+        "[\x02]\n"
+        "[Session]\n"
+        "LastDisplay=maybe\n"           /* 25 */
+        "[Gpu]\n";                      /* only in .gpu files */
+
 static void test_warnings(void) {
-        static const char text[] =
-                "Early=1\n"                     /* 1 */
-                "[Daemon]\n"
-                "WaitSec=601\n"                 /* 3 */
-                "WaitSec=abc\n"
-                "WaitSec=-1\n"
-                "WaitSec=1d\n"
-                "WaitSec=99999999999\n"
-                "LimitJobs=0\n"                 /* 8 */
-                "LimitJobs=4097\n"
-                "LimitJobs=\\\n"                /* 10 */
-                "\\\n"
-                "x\n"
-                "waitsec=1\n"                   /* 13 */
-                "no assignment\n"
-                "=1\n"
-                "WaitSec=2\x01\n"               /* 16 */
-                "WaitSec=\xc3\xa4\n"
-                "[Unknown]\n"                   /* 18 */
-                "Ignored=1\n"
-                "[Daemon\n"                     /* 20 */
-                "WaitSec=7\n"
-                "[]\n"                          /* 22 */
-                "[\x02]\n"
-                "[Session]\n"
-                "LastDisplay=maybe\n"           /* 25 */
-                "[Gpu]\n";                      /* only in .gpu files */
         static const char *const expected[] = {
                 "f:1: Assignment outside",
                 "f:3: Bad value for WaitSec=",
@@ -261,7 +263,7 @@ static void test_warnings(void) {
         g_autofree char *long_value = g_strnfill(1025, 'a'),
                         *long_text = g_strdup_printf("[Daemon]\nWaitSec=%s\n", long_value);
 
-        g_assert_cmpint(config_parse_main(c, "f", text, on_warning, &w), ==, 0);
+        g_assert_cmpint(config_parse_main(c, "f", wrong_text, on_warning, &w), ==, 0);
         assert_warnings(&w, expected);
         g_assert_cmpuint(c->wait_sec, ==, 15);
         g_assert_cmpuint(c->jobs_per_sender, ==, 16);
@@ -269,7 +271,7 @@ static void test_warnings(void) {
         g_assert_cmpint(config_parse_main(c, "f", long_text, on_warning, &w), ==, 0);
         assert_warnings(&w, (const char *const[]) { "f:2: Value of WaitSec= is longer", NULL });
         /* Nobody has to listen. */
-        g_assert_cmpint(config_parse_main(c, "f", text, NULL, NULL), ==, 0);
+        g_assert_cmpint(config_parse_main(c, "f", wrong_text, NULL, NULL), ==, 0);
 }
 
 static void test_bad_gpu_values(void) {

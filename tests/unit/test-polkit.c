@@ -315,8 +315,12 @@ static void test_limit(Fixture *f, const void *data) {
         call_from(f, other, false);
         g_assert_cmpint(f->asked_with, ==, 0);
         f->query = polkit_query_free(f->query);
+        loop_until(f->bus.event, f->was_cancelled);
+        f->was_asked = false;
         call_from(f, other, false);
         g_assert_cmpint(f->asked_with, ==, 0);
+        /* Only then the bus knows for certain that somebody watches for the sender to leave. */
+        loop_until(f->bus.event, f->was_asked);
         sd_bus_flush_close_unref(other);
         loop_until(f->bus.event, f->answered);
         g_assert_cmpint(f->verdict, ==, POLKIT_GONE);
