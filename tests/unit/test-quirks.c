@@ -158,10 +158,10 @@ static int enter_namespace(const char *root) {
 
         if (unshare(CLONE_NEWNS) < 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
                 return -errno;
-        if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 || mount(udev, UDEV_DIR, NULL, MS_BIND, NULL) < 0)
+        if (mount("", "/", "", MS_REC | MS_PRIVATE, NULL) < 0 || mount(udev, UDEV_DIR, "", MS_BIND, NULL) < 0)
                 return -errno;
         /* libsystemd looks there first. */
-        if (access(SYSTEMD_HWDB_DIR, F_OK) >= 0 && mount(empty, SYSTEMD_HWDB_DIR, NULL, MS_BIND, NULL) < 0)
+        if (access(SYSTEMD_HWDB_DIR, F_OK) >= 0 && mount(empty, SYSTEMD_HWDB_DIR, "", MS_BIND, NULL) < 0)
                 return -errno;
         return 0;
 }

@@ -199,7 +199,7 @@ static int enter_namespace(uid_t uid, gid_t gid) {
                 return -errno;
         if (map_root(uid, gid) < 0)
                 return -EPERM;
-        if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 || mount("tmpfs", "/run", "tmpfs", 0, NULL) < 0 ||
+        if (mount("", "/", "", MS_REC | MS_PRIVATE, NULL) < 0 || mount("tmpfs", "/run", "tmpfs", 0, NULL) < 0 ||
             mkdir("/run/udev", 0755) < 0)
                 return -errno;
         return g_file_set_contents("/run/udev/control", "", 0, NULL) ? 0 : -EIO;
