@@ -348,6 +348,14 @@ int gpu_scan_addresses(const Gpu *g, char ***ret) {
         for (char **a = g->functions; a && *a && r >= 0; a++)
                 if (!strv_contains(addresses, *a))
                         r = strv_extend(&addresses, *a);
+        /* The power settings of the bridges above are part of the way back. */
+        for (char **a = g->functions; a && *a && r >= 0; a++) {
+                const Function *f = snapshot_find(g->host->snapshot, *a);
+
+                for (char **bridge = f ? f->bridges : NULL; bridge && *bridge && r >= 0; bridge++)
+                        if (!strv_contains(addresses, *bridge))
+                                r = strv_extend(&addresses, *bridge);
+        }
         for (size_t i = 0; i < g->host->snapshot->n_functions && r >= 0; i++) {
                 const Function *f = g->host->snapshot->functions + i;
 

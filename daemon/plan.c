@@ -582,15 +582,19 @@ static void add_restore(Builder *b) {
                         add(b, VERB_RESTORE_CONSOLE, record->list[i].subject, NULL, NULL);
 
         for (char **a = b->powered; *a && r >= 0; a++) {
-                /* Without a record the values are the kernel's own after a scan (drivers/pci/pci.c pci_pm_init()). */
-                const char *control = record ? saved_get(record, *a, "power-control") : strv_contains(b->addresses, *a) ? "on" : "";
-                const char *d3cold = record ? saved_get(record, *a, "d3cold") : "";
+                const Function *f = snapshot_find(b->in->snapshot, *a);
+                const char *control = record ? saved_get(record, *a, "power-control") : NULL;
+                const char *d3cold = record ? saved_get(record, *a, "d3cold") : NULL;
+                bool claimed = strv_contains(b->addresses, *a);
 
+                /* What nobody has recorded goes back to what it was before it was pinned: a bridge to what it is now, a
+                 * function to the kernel's own values after a scan, since its VFIO driver has changed them
+                 * (drivers/pci/pci.c pci_pm_init()). */
                 r = strv_extend(&power, *a);
                 if (r >= 0)
-                        r = strv_extend(&power, strempty(control));
+                        r = strv_extend(&power, control ?: claimed ? "on" : f ? strempty(f->power_control) : "");
                 if (r >= 0)
-                        r = strv_extend(&power, strempty(d3cold));
+                        r = strv_extend(&power, d3cold ?: claimed ? "1" : f ? strempty(f->d3cold_allowed) : "");
         }
         if (r < 0) {
                 b->r = r;
@@ -604,14 +608,17 @@ static void add_restore(Builder *b) {
 static int build_attach(Builder *b) {
         const char *drivers[ELEMENTSOF(b->claimed)] = {};
         const Function *display = display_of(b);
-        bool moves = false;
+        bool moves = false, display_moves = false;
         int r;
 
         for (size_t i = 0; i < b->n_claimed; i++) {
                 r = host_driver_of(b, b->claimed[i], drivers + i);
                 if (r != 0)
                         return r;
-                moves = moves || !is_home(b->claimed[i], drivers[i]);
+                if (is_home(b->claimed[i], drivers[i]))
+                        continue;
+                moves = true;
+                display_moves = display_moves || b->claimed[i] == display;
         }
         if (!moves && !b->in->record)
                 return 0;
@@ -649,7 +656,7 @@ static int build_attach(Builder *b) {
                 else if (*drivers[i - 1])
                         add(b, VERB_BIND, f->address, drivers[i - 1], NULL);
         }
-        if (recorded(b, display, "drm"))
+        if (display_moves && recorded(b, display, "drm"))
                 add_seconds(b, VERB_WAIT_DRM, display->address, 10);
         add_restore(b);
         return b->r;
