@@ -22,7 +22,7 @@ typedef enum Verb {
         /* Reads. */
         VERB_CHECK,          /* ADDR [ADDR…]: config space alive? (-EHOSTDOWN: all ones, -ENODEV: gone) */
         VERB_SAVE,           /* ADDR [ADDR…]: -> `saved ADDR KEY VALUE` for the keys driver, override, power-control,
-                              *   d3cold, reset-method (only those that the function has; an unset override is "") */
+                              *   d3cold, reset-method (attributes that the function has; no driver and no override are "") */
         VERB_SNAPSHOT,       /* "-" [ADDR…]: -> the lines of snapshot.h; without addresses the inventory of the host */
         VERB_CENSUS,         /* "-" NODE…: each "MAJOR:MINOR:PATH"; -> the lines of holders.h */
         VERB_VERIFY,         /* ADDR DRIVER [ADDR DRIVER…]: each driver link as named ("" = none); for a VFIO driver
@@ -37,7 +37,8 @@ typedef enum Verb {
         VERB_OVERRIDE,       /* ADDR DRIVER: driver_override; "" clears it. Read back */
         VERB_UNBIND,         /* ADDR DRIVER: from exactly that driver; nothing bound is success */
         VERB_BIND,           /* ADDR DRIVER: through drivers/DRIVER/bind, and the link read back */
-        VERB_REBIND,         /* ADDR DRIVER: override aimed at DRIVER, then bind: what undoes an unbind */
+        VERB_REBIND,         /* ADDR DRIVER: override aimed at DRIVER, unbound from any other, bound: what undoes an
+                              *   unbind */
         VERB_PROBE,          /* ADDR: override cleared, the kernel's own match by drivers_probe; -> `driver NAME` */
         VERB_WAIT_DRM,       /* ADDR SECONDS: until the function has a DRM node (-ETIMEDOUT) */
         /* Asking. */

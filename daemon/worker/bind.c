@@ -56,8 +56,7 @@ static int save_one(Work *w, const char *address) {
         r = pci_device_driver(w, &d, &driver);
         if (r < 0)
                 return r;
-        if (r > 0)
-                answer_saved(w, &d, "driver", driver);
+        answer_saved(w, &d, "driver", strempty(driver));
         for (size_t i = 0; i < ELEMENTSOF(attributes); i++) {
                 r = save_attribute(w, &d, attributes[i][0], attributes[i][1]);
                 if (r < 0)
@@ -255,32 +254,39 @@ int verb_override(Work *w) {
         return r < 0 ? r : set_override(w, &d, driver);
 }
 
-int verb_unbind(Work *w) {
-        _cleanup_(pci_device_done) PciDevice d = PCI_DEVICE_INIT;
-        _cleanup_free_ char *driver = NULL, *after = NULL;
-        const char *from = w->arguments[0];
+static int unbind_device(Work *w, const PciDevice *d, const char *from) {
+        _cleanup_free_ char *after = NULL;
         char path[128];
         int r, written;
 
         r = driver_path(w, from, "unbind", path, sizeof(path));
         if (r < 0)
                 return r;
-        r = pci_device_open(w, w->target, &d);
-        if (r < 0)
-                return r;
-        r = pci_device_driver(w, &d, &driver);
-        if (r <= 0)
-                return r;
-        if (!streq(driver, from))
-                return work_fail(w, -ESTALE, "%s is bound to %s, not to %s", d.address, driver, from);
-
-        written = write_attribute_at(AT_FDCWD, path, d.address);
-        r = pci_device_driver(w, &d, &after);
+        written = write_attribute_at(AT_FDCWD, path, d->address);
+        r = pci_device_driver(w, d, &after);
         if (r < 0)
                 return r;
         if (!streq_ptr(after, from))
                 return 0;
-        return work_fail(w, written < 0 ? written : -EIO, "unbinding %s from %s", d.address, from);
+        return work_fail(w, written < 0 ? written : -EIO, "unbinding %s from %s", d->address, from);
+}
+
+int verb_unbind(Work *w) {
+        _cleanup_(pci_device_done) PciDevice d = PCI_DEVICE_INIT;
+        _cleanup_free_ char *driver = NULL;
+        const char *from = w->arguments[0];
+        int r;
+
+        r = check_driver_name(w, from);
+        if (r >= 0)
+                r = pci_device_open(w, w->target, &d);
+        if (r >= 0)
+                r = pci_device_driver(w, &d, &driver);
+        if (r <= 0)
+                return r;
+        if (!streq(driver, from))
+                return work_fail(w, -ESTALE, "%s is bound to %s, not to %s", d.address, driver, from);
+        return unbind_device(w, &d, from);
 }
 
 /* bind_store() answers with the errno of the probe, drivers_probe does not: drivers/base/bus.c. */
@@ -321,17 +327,24 @@ int verb_bind(Work *w) {
         return r < 0 ? r : bind_device(w, &d, w->arguments[0]);
 }
 
+/* A module that was loaded while the function had no driver has taken it (drivers/base/bus.c bus_add_driver()), and no step
+ * has a name for that. */
 int verb_rebind(Work *w) {
         _cleanup_(pci_device_done) PciDevice d = PCI_DEVICE_INIT;
+        _cleanup_free_ char *driver = NULL;
+        const char *to = w->arguments[0];
         int r;
 
-        r = check_driver_name(w, w->arguments[0]);
-        if (r < 0)
-                return r;
-        r = pci_device_open(w, w->target, &d);
+        r = check_driver_name(w, to);
         if (r >= 0)
-                r = set_override(w, &d, w->arguments[0]);
-        return r < 0 ? r : bind_device(w, &d, w->arguments[0]);
+                r = pci_device_open(w, w->target, &d);
+        if (r >= 0)
+                r = set_override(w, &d, to);
+        if (r >= 0)
+                r = pci_device_driver(w, &d, &driver);
+        if (r > 0 && !streq(driver, to))
+                r = unbind_device(w, &d, driver);
+        return r < 0 ? r : bind_device(w, &d, to);
 }
 
 /* drivers_probe succeeds whether or not a driver was found, and swallows what its probe said (drivers/base/dd.c

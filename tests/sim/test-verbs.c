@@ -136,8 +136,8 @@ static void test_save(void) {
         assert_ok("unbind 0000:01:00.1 snd_hda_intel");
         assert_ok("override 0000:01:00.1 vfio-pci");
         assert_answer("save 0000:01:00.1",
-                      "saved 0000:01:00.1 override vfio-pci\nsaved 0000:01:00.1 power-control auto\n"
-                      "saved 0000:01:00.1 d3cold 1\nok 1\n");
+                      "saved 0000:01:00.1 driver \\-\nsaved 0000:01:00.1 override vfio-pci\n"
+                      "saved 0000:01:00.1 power-control auto\nsaved 0000:01:00.1 d3cold 1\nok 1\n");
 }
 
 static void test_check(void) {
