@@ -157,7 +157,7 @@ static int claim(Builder *b) {
                         continue;
                 if (b->n_claimed >= ELEMENTSOF(b->claimed))
                         return refuse(b, PLAN_E_INVALID, "%s has too many functions.", b->in->name);
-                for (i = b->n_claimed++; i > 0 && unbind_rank(b->claimed[i - 1]) > unbind_rank(f); i--)
+                for (i = b->n_claimed++; i > 0 && unbind_rank(b->claimed[i - 1]) >= unbind_rank(f); i--)
                         b->claimed[i] = b->claimed[i - 1];
                 b->claimed[i] = f;
         }
@@ -384,24 +384,30 @@ static bool driver_needed_elsewhere(const Builder *b, const char *driver) {
 }
 
 /* An unbind of nvidia with a reference left never returns (nv-pci.c nv_pci_remove_helper()), and modprobe -r refuses
- * where that would be so: so the modules go first, if no other card needs them. Returns whether the driver leaves the
- * display with its module. */
-static bool add_quiesce(Builder *b) {
+ * where that would be so: so the modules go first, if no other card needs them. Returns the driver that leaves
+ * its functions with its module, or NULL. */
+static const char *add_quiesce(Builder *b) {
         const Function *display = display_of(b);
         char **unload = b->in->quirks ? b->in->quirks->unload : NULL;
+        const char *losing[2 * ELEMENTSOF(b->claimed) + 1] = {}, *leaves = NULL;
         const Driver *driver;
-        bool leaves = false;
+        size_t n = 0;
 
         if (!unload || !*unload || !display->driver || plan_function_is_detached(display) ||
             driver_needed_elsewhere(b, display->driver))
-                return false;
+                return NULL;
         driver = snapshot_find_driver(b->in->snapshot, display->driver);
+        for (size_t i = b->n_claimed; i > 0; i--)
+                if (streq_ptr(b->claimed[i - 1]->driver, display->driver)) {
+                        losing[n++] = b->claimed[i - 1]->address;
+                        losing[n++] = display->driver;
+                }
 
         for (char **module = unload; *module; module++) {
                 bool own = driver && driver->module && same_module(*module, driver->module);
 
-                add(b, VERB_UNLOAD, *module, own ? display->address : NULL, display->driver);
-                leaves = leaves || own;
+                add_strv(b, VERB_UNLOAD, *module, own ? (char *const *) losing : NULL);
+                leaves = own ? display->driver : leaves;
         }
         add_strv(b, VERB_CHECK_MODULE, unload[0], unload + 1);
         return leaves;
@@ -410,7 +416,8 @@ static bool add_quiesce(Builder *b) {
 static int build_detach(Builder *b) {
         char *drivers[ELEMENTSOF(b->claimed)] = {};
         _cleanup_strv_free_ char **verify = NULL, **idle = NULL;
-        bool moves = false, display_leaves;
+        const char *left;
+        bool moves = false;
         int r = 0;
 
         for (size_t i = 0; i < b->n_claimed; i++)
@@ -452,7 +459,7 @@ static int build_detach(Builder *b) {
                         if (!plan_function_is_detached(b->claimed[i - 1]))
                                 add(b, VERB_OVERRIDE, b->claimed[i - 1]->address, drivers[i - 1], NULL);
                 add_release(b);
-                display_leaves = add_quiesce(b);
+                left = add_quiesce(b);
                 for (size_t i = 0; i < b->n_claimed; i++)
                         for (char **console = b->claimed[i]->consoles; console && *console; console++)
                                 add(b, VERB_RELEASE_CONSOLE, *console, NULL, NULL);
@@ -460,7 +467,7 @@ static int build_detach(Builder *b) {
                 for (size_t i = 0; i < b->n_claimed; i++) {
                         const Function *f = b->claimed[i];
 
-                        if (f->driver && !plan_function_is_detached(f) && !(display_leaves && f == display_of(b)))
+                        if (f->driver && !plan_function_is_detached(f) && !streq_ptr(f->driver, left))
                                 add(b, VERB_UNBIND, f->address, f->driver, NULL);
                 }
                 for (size_t i = b->n_claimed; i > 0; i--)
@@ -778,6 +785,9 @@ static int undo_into(const Step *s, const Saved *saved, Plan *undo) {
                 /* Only what was running is started again. */
                 value = saved_get(saved, s->target, "active");
                 return value && streq(value, "yes") ? plan_add(undo, VERB_START_UNIT, s->target, NULL) : 0;
+        case VERB_START_UNIT:
+                /* It may hold the card by now, and what is undone next is a bind. */
+                return plan_add(undo, VERB_STOP_UNIT, s->target, NULL);
         default:
                 /* Reads, waits and what cannot be taken back (a process that was ended). A loaded module does no
                  * harm, and idle power is covered by the undo of the pin. */
