@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "plan-case.h"
+#include "selector.h"
+#include "snapshot-builder.h"
+
+PlanCase *plan_case_new(Snapshot *snapshot, const char *gpu) {
+        PlanCase *c = g_new0(PlanCase, 1);
+
+        c->snapshot = snapshot;
+        g_assert_cmpint(selector_companions(snapshot, snapshot_find(snapshot, gpu), &c->functions), ==, 0);
+        c->options.wait_sec = 15;
+        return c;
+}
+
+void plan_case_free(PlanCase *c) {
+        snapshot_free(c->snapshot);
+        strv_free(c->functions);
+        quirks_done(&c->quirks);
+        saved_done(&c->record);
+        strv_free(c->units);
+        strv_free(c->modules);
+        holders_free(c->holders);
+        plan_options_done(&c->options);
+        g_free(c);
+}
+
+void plan_case_nvidia(PlanCase *c) {
+        g_assert_cmpint(quirks_set(&c->quirks, "GPUPT_UNLOAD", "nvidia_drm nvidia_modeset nvidia_uvm nvidia"), ==, 0);
+        g_assert_cmpint(quirks_set(&c->quirks, "GPUPT_STOP_UNITS", "nvidia-persistenced.service"), ==, 0);
+}
+
+Holder *plan_case_holder(PlanCase *c, uint32_t pid) {
+        Holder *h;
+
+        if (!c->holders)
+                c->holders = holders_new();
+        g_assert_nonnull(c->holders);
+        h = holders_add(c->holders, pid, 100000 + pid);
+        g_assert_nonnull(h);
+        h->command = strdup("mpv");
+        build_strv(&h->nodes, "/dev/dri/card1");
+        return h;
+}
+
+Function *plan_case_function(PlanCase *c, const char *address) {
+        Function *f = snapshot_find(c->snapshot, address);
+
+        g_assert_nonnull(f);
+        return f;
+}
+
+static int build(PlanCase *c, Operation operation, Plan **ret, char **ret_message) {
+        c->input.snapshot = c->snapshot;
+        c->input.functions = c->functions;
+        c->input.name = "the card";
+        c->input.config = c->has_config ? &c->config : NULL;
+        c->input.quirks = &c->quirks;
+        c->input.record = c->has_record ? &c->record : NULL;
+        c->input.units = c->units;
+        c->input.modules = c->modules;
+        c->input.holders = c->holders;
+        return plan_build(&c->input, operation, &c->options, ret, ret_message);
+}
+
+Plan *plan_case_build(PlanCase *c, Operation operation) {
+        _cleanup_free_ char *message = NULL;
+        Plan *plan = NULL;
+        int r;
+
+        r = build(c, operation, &plan, &message);
+        if (r != 0)
+                g_error("refused (%i): %s", r, strempty(message));
+        g_assert_nonnull(plan);
+        g_assert_cmpint(plan->operation, ==, operation);
+        return plan;
+}
+
+void plan_case_refused(PlanCase *c, Operation operation, PlanRefusal refusal, const char *words) {
+        _cleanup_free_ char *message = NULL;
+        Plan *plan = NULL;
+
+        g_assert_cmpint(build(c, operation, &plan, &message), ==, refusal);
+        g_assert_null(plan);
+        g_assert_nonnull(message);
+        if (!strstr(message, words))
+                g_error("'%s' does not say '%s'", message, words);
+        g_assert_nonnull(plan_refusal_error(refusal));
+}
+
+char *plan_text(const Plan *p) {
+        _cleanup_free_ char *text = NULL;
+        GString *lines = g_string_new(NULL);
+        size_t size;
+        FILE *f = open_memstream(&text, &size);
+
+        g_assert_nonnull(f);
+        plan_write(p, f);
+        g_assert_cmpint(fclose(f), ==, 0);
+        for (char *line = text, *end; (end = strchr(line, '\n')); line = end + 1) {
+                *end = '\0';
+                g_assert_nonnull(startswith(line, "step "));
+                g_string_append_printf(lines, "%s\n", line + strlen("step "));
+        }
+        return g_string_free(lines, FALSE);
+}
