@@ -20,7 +20,7 @@ const char *gpu_bus_path(const Gpu *g, char buf[static BUS_PATH_MAX]);
 void gpu_bus_tell(Manager *m, Gpu *g);
 void gpu_bus_mark_told(Gpu *g);
 /* One function as an entry of aa{sv}. */
-void gpu_bus_write_function(Sink *s, const Function *f, const char *host_driver);
+void gpu_bus_write_function(Sink *s, const Function *f, const char *name, const char *host_driver);
 
 /* job-bus.c */
 int job_bus_export(Manager *m);

@@ -66,7 +66,7 @@ static void write_driver(Sink *s, void *object) {
         sink_string(s, f ? f->driver : NULL);
 }
 
-void gpu_bus_write_function(Sink *s, const Function *f, const char *host_driver) {
+void gpu_bus_write_function(Sink *s, const Function *f, const char *name, const char *host_driver) {
         sink_open(s, 'a', "{sv}");
         sink_entry_string(s, "address", f->address);
         sink_entry_u32(s, "class", f->class);
@@ -77,7 +77,7 @@ void gpu_bus_write_function(Sink *s, const Function *f, const char *host_driver)
         sink_entry_i32(s, "group", f->group);
         sink_entry_strv(s, "reset-methods", f->reset_methods);
         sink_entry_string(s, "role", function_role(f));
-        sink_entry_string(s, "name", f->name);
+        sink_entry_string(s, "name", name);
         sink_close(s);
 }
 
@@ -90,7 +90,7 @@ static void write_functions(Sink *s, void *object) {
                 const char *was = g->record ? saved_get(&g->record->saved, *a, "driver") : NULL;
 
                 if (f)
-                        gpu_bus_write_function(s, f, was ?: (driver_is_vfio(f->driver) ? NULL : f->driver));
+                        gpu_bus_write_function(s, f, f->name, was ?: (driver_is_vfio(f->driver) ? NULL : f->driver));
                 else {
                         sink_open(s, 'a', "{sv}");
                         sink_entry_string(s, "address", *a);

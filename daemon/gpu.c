@@ -174,8 +174,13 @@ static int derive_functions(Gpu *g, const Function *display) {
         r = g->config && g->config->functions
                     ? selector_explicit(g->host->snapshot, display, g->config->functions, &functions)
                     : selector_companions(g->host->snapshot, display, &functions);
-        if (r == -ENODEV)
+        if (r == -ENODEV || r == -ENOTUNIQ || r == -EINVAL) {
+                if (g->warned_about != g->config)
+                        log_warning_errno(r, "%s: Functions= in %s does not name functions of this host, using the "
+                                          "companions that were found: %m", g->address, g->config->file);
+                g->warned_about = g->config;
                 r = selector_companions(g->host->snapshot, display, &functions);
+        }
         if (r < 0)
                 return r;
         /* What was taken stays part of it, whatever the configuration says now or is missing from the bus. */

@@ -36,6 +36,7 @@ struct Gpu {
         bool boot_vga;
 
         const GpuConfig *config; /* weak, of host->config; NULL: none */
+        const GpuConfig *warned_about; /* only compared */
         Quirks quirks;
         char **blockers;
         bool viable;

@@ -30,6 +30,8 @@ typedef struct HostListener {
         /* The job is over; it is freed after the call. */
         void (*job_ended)(Job *j, void *userdata);
         void (*release_requested)(Gpu *g, char *const *nodes, unsigned seconds, void *userdata);
+        /* What another GPU that is not with the host has saved of a bridge that both are behind; NULL if none has. */
+        const char *(*saved_elsewhere)(const Gpu *g, const char *subject, const char *key, void *userdata);
         void *userdata;
 } HostListener;
 

@@ -308,6 +308,26 @@ static void turn_back(Job *j, const char *error, const char *message) {
         job_next(j);
 }
 
+/* A bridge stays as it is while another GPU behind it needs it so: the last one restores it. */
+static int without_shared_bridges(Job *j, const Step *step, Step *ret) {
+        _cleanup_strv_free_ char **triples = NULL;
+        size_t n = strv_length(step->arguments) + 1;
+        int r = 0;
+
+        for (size_t i = 0; i + 2 < n && r >= 0; i += 3) {
+                const char *address = i == 0 ? step->target : step->arguments[i - 1];
+                bool shared = j->gpu->host->listener.saved_elsewhere(j->gpu, address, "power-control",
+                                                                     j->gpu->host->listener.userdata);
+
+                r = strv_extend(&triples, address);
+                for (size_t k = 0; k < 2 && r >= 0; k++)
+                        r = strv_extend(&triples, shared ? "" : step->arguments[i + k]);
+        }
+        if (r < 0)
+                return r;
+        return step_init(ret, step->verb, step->target, triples ? triples + 1 : NULL);
+}
+
 /* Journal first, then the step. */
 static int begin_step(Job *j, const Plan *plan) {
         const Step *step = plan->steps + j->intent->begun;
@@ -331,6 +351,13 @@ static int begin_step(Job *j, const Plan *plan) {
         free(j->description);
         j->description = step_describe(step);
         job_log(j, LOG_DEBUG, NULL, step, strempty(j->description));
+        if (step->verb == VERB_RESTORE_POWER) {
+                step_done(&j->restore);
+                r = without_shared_bridges(j, step, &j->restore);
+                if (r < 0)
+                        return r;
+                step = &j->restore;
+        }
         return step_runner_run(j->runner, (unsigned) intent_step_number(j->intent, j->intent->begun - 1), step);
 }
 
@@ -407,7 +434,15 @@ static void step_over(Job *j, const Step *step, int error, const char *text) {
 
 /* ---- what comes back ---- */
 
+/* What another GPU behind the same bridge has saved is older than what it has made of it. */
 static int take_line(Job *j, const Step *step, char *const *words) {
+        if (streq(words[0], "saved") && strv_length(words) == 4) {
+                const char *older = j->gpu->host->listener.saved_elsewhere(j->gpu, words[1], words[2],
+                                                                           j->gpu->host->listener.userdata);
+
+                if (older)
+                        return saved_add(&j->intent->saved, words[1], words[2], older);
+        }
         if (streq(words[0], "saved"))
                 return saved_read_line(&j->intent->saved, words);
         if (step->verb == VERB_PROBE && streq(words[0], "driver") && strv_length(words) == 2)
@@ -689,6 +724,7 @@ Job *job_free(Job *j) {
         holders_free(j->shown);
         free(j->sender);
         step_done(&j->look);
+        step_done(&j->restore);
         plan_free(j->undo);
         free(j->description);
         free(j->left_over);

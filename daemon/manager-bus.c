@@ -197,6 +197,16 @@ static int compare_groups(const void *a, const void *b) {
         return pci_address_compare(&x->pci, &y->pci);
 }
 
+static void write_group_member(Manager *m, Sink *s, const Function *f) {
+        _cleanup_free_ char *name = f->name ? NULL : quirk_db_describe(m->host->quirks, f->vendor, f->device);
+        const Gpu *owner = NULL;
+
+        LIST_FOREACH(gpus, g, m->gpus)
+                if (gpu_has_function(g, f->address))
+                        owner = g;
+        gpu_bus_write_function(s, f, f->name ?: name, owner && owner->record ? saved_get(&owner->record->saved, f->address, "driver") : NULL);
+}
+
 /* By group, then by address; those without a group (-1) come first. */
 static int manager_method_list_groups(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
@@ -219,7 +229,7 @@ static int manager_method_list_groups(sd_bus_message *message, void *userdata, s
         s.message = reply;
         sink_open(&s, 'a', "a{sv}");
         for (size_t i = 0; i < snapshot->n_functions; i++)
-                gpu_bus_write_function(&s, sorted[i], NULL);
+                write_group_member(m, &s, sorted[i]);
         sink_close(&s);
         return s.r < 0 ? s.r : sd_bus_send(NULL, reply, NULL);
 }

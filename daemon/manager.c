@@ -330,6 +330,27 @@ static void on_release_requested(Gpu *g, char *const *nodes, unsigned seconds, v
         m->hooks.release_requested(m, g, nodes, seconds);
 }
 
+static const char *on_saved_elsewhere(const Gpu *asking, const char *subject, const char *key, void *userdata) {
+        Manager *m = ASSERT_PTR(userdata);
+
+        if (gpu_has_function(asking, subject))
+                return NULL;
+        LIST_FOREACH(gpus, g, m->gpus) {
+                const Job *job = g->job ?: g->stuck_job;
+                const char *value = NULL;
+
+                if (g == asking)
+                        continue;
+                if (g->record && !g->record_unfit)
+                        value = saved_get(&g->record->saved, subject, key);
+                if (!value && job)
+                        value = saved_get(&job->intent->saved, subject, key);
+                if (value)
+                        return value;
+        }
+        return NULL;
+}
+
 static int add_gpu(Manager *m, const char *address, Gpu **ret) {
         Gpu *g;
         int r;
@@ -596,6 +617,7 @@ int manager_new(sd_event *event, sd_bus *bus, const char *run_dir, const char *w
                 .job_started = on_job_started,
                 .job_ended = on_job_ended,
                 .release_requested = on_release_requested,
+                .saved_elsewhere = on_saved_elsewhere,
                 .userdata = m,
         };
         *ret = TAKE_PTR(m);

@@ -352,7 +352,7 @@ static void add_release(Builder *b) {
                 add(b, VERB_STOP_UNIT, *unit, NULL, NULL);
         for (char **unit = b->in->config ? b->in->config->stop_units : NULL; unit && *unit; unit++)
                 add(b, VERB_STOP_UNIT, *unit, NULL, NULL);
-        add(b, VERB_ASK, display, NULL, NULL);
+        add_seconds(b, VERB_ASK, display, b->options->wait_sec);
         for (size_t i = 0; i < b->n_claimed; i++)
                 for (char **card = b->claimed[i]->sound_cards; card && *card; card++)
                         add(b, VERB_ASK_SOUND, b->claimed[i]->address, *card, NULL);

@@ -140,3 +140,17 @@ int quirk_db_lookup(QuirkDb *db, const char *modalias, const char *driver, Quirk
         q = (Quirks) {};
         return 0;
 }
+
+char *quirk_db_describe(QuirkDb *db, uint16_t vendor, uint16_t device) {
+        const char *vendor_name, *device_name;
+        char modalias[KEY_SIZE_MAX], *text;
+
+        (void) snprintf(modalias, sizeof(modalias), "pci:v%08Xd%08Xsv00000000sd00000000bc00sc00i00", vendor, device);
+        if (!db->hwdb || sd_hwdb_get(db->hwdb, modalias, "ID_VENDOR_FROM_DATABASE", &vendor_name) < 0)
+                return NULL;
+        /* The look-up before owns the string only until the next one. */
+        _cleanup_free_ char *kept = strdup(vendor_name);
+        if (!kept || sd_hwdb_get(db->hwdb, modalias, "ID_MODEL_FROM_DATABASE", &device_name) < 0)
+                return TAKE_PTR(kept);
+        return asprintf(&text, "%s %s", kept, device_name) < 0 ? NULL : text;
+}

@@ -34,3 +34,6 @@ int quirk_db_lookup(QuirkDb *db, const char *modalias, const char *driver, Quirk
 
 /* One property of a record; here for the tests. 0 or -ENOMEM. */
 int quirks_set(Quirks *q, const char *key, const char *value);
+
+/* "Vendor Device" of any PCI function, from the hwdb's own pci.ids rows; NULL if it is not known. Newly allocated. */
+char *quirk_db_describe(QuirkDb *db, uint16_t vendor, uint16_t device);

@@ -251,24 +251,28 @@ static int look_for_holders(StepRunner *r) {
         return gpu_census(r->gpu, on_census, r, &r->census);
 }
 
+static int ask_holders(StepRunner *r, unsigned seconds) {
+        _cleanup_strv_free_ char **nodes = NULL, **paths = NULL;
+        int k;
+
+        k = gpu_nodes(r->gpu, &nodes);
+        for (char **n = nodes; n && *n && k >= 0; n++)
+                k = strv_extend(&paths, strchr(*n, '/') ?: *n);
+        if (k >= 0)
+                r->gpu->host->listener.release_requested(r->gpu, paths, seconds, r->gpu->host->listener.userdata);
+        return k;
+}
+
 static int run_wait(StepRunner *r) {
         uint64_t now, seconds = 0;
         int k;
 
-        if (r->step->verb == VERB_ASK) {
-                _cleanup_strv_free_ char **nodes = NULL, **paths = NULL;
-
-                k = gpu_nodes(r->gpu, &nodes);
-                for (char **n = nodes; n && *n && k >= 0; n++)
-                        k = strv_extend(&paths, strchr(*n, '/') ?: *n);
-                if (k < 0)
-                        return k;
-                r->gpu->host->listener.release_requested(r->gpu, paths, GPUPT_WAIT_DEFAULT_SEC,
-                                                         r->gpu->host->listener.userdata);
-                return finish_soon(r, 0);
-        }
         if (r->step->arguments && parse_u64(r->step->arguments[0], GPUPT_WAIT_MAX_SEC, &seconds) < 0)
                 return -EBADMSG;
+        if (r->step->verb == VERB_ASK) {
+                k = ask_holders(r, (unsigned) seconds);
+                return k < 0 ? k : finish_soon(r, 0);
+        }
         k = sd_event_now(r->gpu->host->event, CLOCK_MONOTONIC, &now);
         if (k < 0)
                 return k;

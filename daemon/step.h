@@ -59,7 +59,7 @@ typedef enum Verb {
         VERB_STOP_UNIT,      /* UNIT */
         VERB_START_UNIT,     /* UNIT: reset-failed, then started */
         /* Waits, in the daemon. */
-        VERB_ASK,            /* ADDR: the signal ReleaseRequested */
+        VERB_ASK,            /* ADDR SECONDS: the signal ReleaseRequested, with the time that there is */
         VERB_WAIT_ASKED,     /* ADDR SECONDS: census until nobody holds the GPU or the time is over; both are success */
         VERB_WAIT_FREE,      /* ADDR SECONDS: census until nobody holds the GPU */
         _VERB_MAX,

@@ -16,7 +16,8 @@ struct UnitOperation {
         UnitClient *client;
         UnitAction action;
         char *unit;
-        char *job; /* object path, once systemd has queued it */
+        char *job;    /* object path, once systemd has queued it */
+        char *sender; /* systemd's unique name: whoever else sends JobRemoved is not believed */
         sd_bus_slot *call;
         bool was_active;
         unit_handler_t handler;
@@ -46,7 +47,7 @@ static int on_job_removed(sd_bus_message *m, void *userdata, sd_bus_error *error
         if (sd_bus_message_read(m, "uoss", &id, &path, &unit, &result) < 0)
                 return 0;
         LIST_FOREACH_SAFE(operations, o, c->operations) {
-                if (!streq_ptr(o->job, path))
+                if (!streq_ptr(o->job, path) || !streq_ptr(o->sender, sd_bus_message_get_sender(m)))
                         continue;
                 if (streq(result, "done") || streq(result, "skipped")) {
                         finish(o, 0, "");
@@ -72,7 +73,8 @@ static int on_queued(sd_bus_message *m, void *userdata, sd_bus_error *error) {
                         finish(o, -sd_bus_error_get_errno(e) ?: -EIO, e->message ?: e->name);
                 return 0;
         }
-        if (sd_bus_message_read(m, "o", &job) < 0 || free_and_strdup(&o->job, job) < 0)
+        if (sd_bus_message_read(m, "o", &job) < 0 || free_and_strdup(&o->job, job) < 0 ||
+            free_and_strdup(&o->sender, sd_bus_message_get_sender(m)) < 0)
                 finish(o, -EBADMSG, "systemd answered with something else than a job");
         return 0;
 }
@@ -166,6 +168,7 @@ UnitOperation *unit_operation_free(UnitOperation *o) {
         sd_bus_slot_unref(o->call);
         free(o->unit);
         free(o->job);
+        free(o->sender);
         free(o);
         return NULL;
 }
