@@ -142,9 +142,10 @@ static void write_power_state(Sink *s, void *object) {
         sink_string(s, f ? f->power_state : NULL);
 }
 
-/* Read by the probes of a later release; what the arbiter says is not part of a snapshot. */
 static void write_vga_decodes(Sink *s, void *object) {
-        sink_string(s, NULL);
+        const Function *f = gpu_display(object);
+
+        sink_string(s, f ? f->vga_decodes : NULL);
 }
 
 static void write_connectors(Sink *s, void *object) {

@@ -26,6 +26,7 @@ static const Field string_fields[] = {
         { "runtime-status", offsetof(Function, runtime_status) },
         { "power-control", offsetof(Function, power_control) },
         { "d3cold-allowed", offsetof(Function, d3cold_allowed) },
+        { "vga-decodes", offsetof(Function, vga_decodes) },
 };
 
 static const Field list_fields[] = {

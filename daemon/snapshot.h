@@ -40,6 +40,7 @@ typedef struct Function {
         char **vfio_modules;  /* likewise by `vfio_pci:` aliases, fewest wildcards first; vfio_pci comes last */
         char **reset_methods; /* reset_method as listed (a listing is no promise, kernel pci.c pci_parent_bus_reset()) */
         char *power_state, *runtime_status, *power_control, *d3cold_allowed; /* NULL where the file is missing */
+        char *vga_decodes;    /* what the VGA arbiter says that it decodes: "io+mem", "none" …; NULL if it is no VGA card */
         bool boot_vga;
         bool has_vfs;         /* virtfn0 exists */
         char **sound_cards;   /* "card1" */

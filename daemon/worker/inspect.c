@@ -10,6 +10,7 @@
 
 #include "dbus/names.h"
 #include "util/fs.h"
+#include "worker/vga.h"
 #include "worker/work.h"
 
 #define NVIDIA_MAJOR 195U
@@ -308,6 +309,8 @@ static int inspect_attributes(Function *f, int fd) {
         if (r >= 0)
                 r = read_optional(fd, "reset_method", &methods);
         f->boot_vga = streq_ptr(boot_vga, "1");
+        if (r >= 0 && f->class >> 8 == 0x0300)
+                r = read_vga_decodes(f->address, &f->vga_decodes);
         f->has_vfs = faccessat(fd, "virtfn0", F_OK, AT_SYMLINK_NOFOLLOW) >= 0;
         for (char *m = methods ? strtok_r(methods, " ", &save) : NULL; m && r >= 0; m = strtok_r(NULL, " ", &save))
                 r = strv_extend(&f->reset_methods, m);

@@ -58,6 +58,7 @@ static Snapshot *full_snapshot(void) {
         set(&f->runtime_status, "active");
         set(&f->power_control, "auto");
         set(&f->d3cold_allowed, "1");
+        set(&f->vga_decodes, "io+mem");
         extend(&f->host_modules, "nouveau");
         extend(&f->host_modules, "nvidia");
         extend(&f->vfio_modules, "vfio_pci");
