@@ -8,14 +8,16 @@
 
 #define BUS_PATH_MAX 256
 
+/* bus.c: the manager behind the object that a message is being handled for, and the objects' paths. */
+Manager *manager_of_message(sd_bus_message *message);
+const char *gpu_bus_path(const Gpu *g, char buf[static BUS_PATH_MAX]);
+const char *job_bus_path(const Job *j, char buf[static BUS_PATH_MAX]);
+
 /* manager-bus.c: puts all objects on the bus, and sets the manager's hooks. */
 int manager_bus_export(Manager *m);
-/* The manager behind the object that a message is being handled for. */
-Manager *manager_of_message(sd_bus_message *message);
 
 /* gpu-bus.c */
 int gpu_bus_export(Manager *m);
-const char *gpu_bus_path(const Gpu *g, char buf[static BUS_PATH_MAX]);
 /* Sends PropertiesChanged for what differs from what was told; mark: it has all been told (by InterfacesAdded). */
 void gpu_bus_tell(Manager *m, Gpu *g);
 void gpu_bus_mark_told(Gpu *g);
@@ -24,7 +26,6 @@ void gpu_bus_write_function(Sink *s, const Function *f, const char *name, const 
 
 /* job-bus.c */
 int job_bus_export(Manager *m);
-const char *job_bus_path(const Job *j, char buf[static BUS_PATH_MAX]);
 void job_bus_tell(Manager *m, Job *j);
 void job_bus_mark_told(Job *j);
 

@@ -7,15 +7,6 @@
 #include "dbus/names.h"
 #include "request.h"
 
-const char *gpu_bus_path(const Gpu *g, char buf[static BUS_PATH_MAX]) {
-        _cleanup_free_ char *path = NULL;
-
-        buf[0] = '\0';
-        if (sd_bus_path_encode(GPUPT_GPU_PREFIX, g->address, &path) >= 0)
-                (void) snprintf(buf, BUS_PATH_MAX, "%s", path);
-        return buf;
-}
-
 /* ---- properties ---- */
 
 static void write_address(Sink *s, void *object) {

@@ -6,11 +6,6 @@
 #include "dbus/names.h"
 #include "request.h"
 
-const char *job_bus_path(const Job *j, char buf[static BUS_PATH_MAX]) {
-        (void) snprintf(buf, BUS_PATH_MAX, GPUPT_JOB_PREFIX "/%u", j->intent->id);
-        return buf;
-}
-
 static void write_id(Sink *s, void *object) {
         sink_u32(s, ((Job *) object)->intent->id);
 }

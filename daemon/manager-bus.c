@@ -12,10 +12,6 @@
 #include "request.h"
 #include "util/log.h"
 
-Manager *manager_of_message(sd_bus_message *message) {
-        return sd_bus_slot_get_userdata(sd_bus_get_current_slot(sd_bus_message_get_bus(message)));
-}
-
 /* ---- signals ---- */
 
 static void tell_all(Manager *m) {
