@@ -37,26 +37,33 @@ static void finish(UnitOperation *o, int error, const char *text) {
         owned->handler(error, text, owned->was_active, owned->userdata);
 }
 
-/* JobRemoved comes after the reply that named the job, so the path is known by then. */
+static UnitOperation *find_operation(UnitClient *c, const char *job, const char *sender) {
+        LIST_FOREACH(operations, o, c->operations)
+                if (streq_ptr(o->job, job) && streq_ptr(o->sender, sender))
+                        return o;
+        return NULL;
+}
+
+/* JobRemoved comes after the reply that named the job, so the path is known by then. systemd merges jobs that want the
+ * same of a unit (core/job.c job_install()): several operations may wait for one. Each handler may free others,
+ * so the list is looked at afresh. */
 static int on_job_removed(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         UnitClient *c = ASSERT_PTR(userdata);
         const char *path, *unit, *result;
+        UnitOperation *o;
         char text[160];
         uint32_t id;
 
         if (sd_bus_message_read(m, "uoss", &id, &path, &unit, &result) < 0)
                 return 0;
-        LIST_FOREACH_SAFE(operations, o, c->operations) {
-                if (!streq_ptr(o->job, path) || !streq_ptr(o->sender, sd_bus_message_get_sender(m)))
-                        continue;
+        while ((o = find_operation(c, path, sd_bus_message_get_sender(m)))) {
                 if (streq(result, "done") || streq(result, "skipped")) {
                         finish(o, 0, "");
-                        return 0;
+                        continue;
                 }
                 (void) snprintf(text, sizeof(text), "%s of the unit ended with '%s'; see journalctl -u '%.64s'",
                                 o->action == UNIT_START ? "the start" : "the stop", result, o->unit);
                 finish(o, streq(result, "timeout") ? -ETIMEDOUT : -ECHILD, text);
-                return 0;
         }
         return 0;
 }
