@@ -6,11 +6,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "util/cleanup.h"
@@ -53,8 +57,14 @@ Scene *scene_new_without_daemon(const char *topology) {
         return s;
 }
 
+/* g_error() ends a program by a trap; the daemon's log is shown on an abort. */
+static void on_trap(_unused_ int signo) {
+        abort();
+}
+
 void scene_start(Scene *s) {
         sim_daemon_start(s->m, s->environment);
+        (void) signal(SIGTRAP, on_trap);
         if (s->jobs)
                 return;
         s->caller = sim_bus(s->m);
@@ -485,10 +495,29 @@ const char *holders_of(Scene *s, const char *gpu) {
 
 /* ---- processes ---- */
 
-/* A script, so that its command line may say what QEMU's does; the kernel names a process by the script. */
-pid_t vm_start(Scene *s, const char *name, const char *node) {
-        static const char script[] = "/run/gpuptd-sim/qemu-system-x86_64", never[] = "/run/gpuptd-sim/never";
-        g_autofree char *guest = g_strdup_printf("guest=%s,debug-threads=on", name);
+const char *node_of(Scene *s, const char *address, const char *name) {
+        static const char *const places[][2] = {
+                { "drm", "/dev/dri" }, { "sound/card*", "/dev/snd" }, { "i2c-*/i2c-dev", "/dev" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(places); i++) {
+                g_autofree char *pattern = g_strdup_printf("/sys/bus/pci/devices/%s/%s/%s*", address, places[i][0], name);
+                const char *found = NULL;
+                glob_t g = {};
+
+                if (glob(pattern, 0, NULL, &g) == 0)
+                        found = keep(s, g_strdup_printf("%s/%s", places[i][1], strrchr(g.gl_pathv[0], '/') + 1));
+                globfree(&g);
+                if (found)
+                        return found;
+        }
+        g_error("%s has no node %s", address, name);
+}
+
+/* A script, so that name and command line may be what a test needs: the kernel names a process by the script. */
+static pid_t script_start(Scene *s, const char *name, const char *option, const char *value, const char *node) {
+        static const char never[] = "/run/gpuptd-sim/never";
+        g_autofree char *script = g_build_filename("/run/gpuptd-sim", name, NULL);
         pid_t pid;
 
         put_file(script, "#!/bin/sh\nexec 5<>\"$3\"\nread _ </run/gpuptd-sim/never\n");
@@ -498,11 +527,45 @@ pid_t vm_start(Scene *s, const char *name, const char *node) {
         g_assert_cmpint(pid, >=, 0);
         if (pid == 0) {
                 (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
-                (void) execl(script, script, "-name", guest, node, NULL);
+                (void) execl(script, script, option, value, node, NULL);
                 _exit(EXIT_FAILURE);
         }
         (void) sim_command(s->m, "wait-held %s yes", node);
         return pid;
+}
+
+pid_t process_start(Scene *s, const char *name, const char *node) {
+        return script_start(s, name, "-", "-", node);
+}
+
+pid_t vm_start(Scene *s, const char *name, const char *node) {
+        g_autofree char *guest = g_strdup_printf("guest=%s,debug-threads=on", name);
+
+        return script_start(s, "qemu-system-x86_64", "-name", guest, node);
+}
+
+pid_t shell_write(const char *path, const char *text) {
+        pid_t pid = fork();
+
+        g_assert_cmpint(pid, >=, 0);
+        if (pid == 0) {
+                int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+                (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+                _exit(fd < 0 || write(fd, text, strlen(text)) < 0 ? errno : 0);
+        }
+        return pid;
+}
+
+int shell_wait(Scene *s, pid_t pid) {
+        _cleanup_close_ int fd = (int) syscall(SYS_pidfd_open, pid, 0);
+        struct pollfd p = { .fd = fd, .events = POLLIN };
+        int status = 0;
+
+        if (poll(&p, 1, (int) sim_deadline_sec() * 1000) != 1)
+                g_error("a write to /sys does not return:\n%s", sim_dump(s->m));
+        g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
+        return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
 /* ---- assertions ---- */

@@ -94,8 +94,15 @@ void wait_state(Scene *s, const char *gpu, const char *state);
 /* The dictionaries of ListHolders, one line each. */
 const char *holders_of(Scene *s, const char *gpu);
 
-/* A virtual machine of bare QEMU that has the node open; ended by sim_let_go(). */
+/* A node of the card, by the beginning of its name: "/dev/dri/card1", "/dev/snd/controlC0". */
+const char *node_of(Scene *s, const char *address, const char *name);
+/* A process of that name (as /proc/PID/comm has it) that holds the node until it gets a signal; sim_let_go() ends it. */
+pid_t process_start(Scene *s, const char *name, const char *node);
+/* A virtual machine of bare QEMU likewise. */
 pid_t vm_start(Scene *s, const char *name, const char *node);
+/* Somebody's shell that writes into /sys, for as long as that may take. Exit status: the errno. */
+pid_t shell_write(const char *path, const char *text);
+int shell_wait(Scene *s, pid_t pid);
 
 #define assert_end(scene, end, result, error) assert_end_at(G_STRLOC, scene, end, result, error)
 /* `error` without its prefix: "InUse", "InvalidArgs". */
