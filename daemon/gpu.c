@@ -45,6 +45,7 @@ Gpu *gpu_free(Gpu *g) {
         strv_free(g->blockers);
         host_record_free(g->record);
         holders_free(g->holders);
+        strv_free(g->on_vfio);
         free(g->stuck);
         free(g->last_job.error);
         free(g->last_job.message);
@@ -260,17 +261,28 @@ static GpuState driver_state(const Gpu *g) {
 }
 
 /* An unbind of somebody else that hangs: the `driver` link is gone first (drivers/base/dd.c
- * __device_release_driver()), and somebody still has the VFIO node open. */
+ * __device_release_driver()), and somebody still has the VFIO node open. A function that never was with VFIO may be without a driver as
+ * long as it likes. */
 static bool is_foreign_stuck(const Gpu *g) {
         if (g->job || !g->holders || !holders_find_vm(g->holders))
                 return false;
         for (char **a = g->functions; *a; a++) {
                 const Function *f = snapshot_find(g->host->snapshot, *a);
 
-                if (f && !f->driver)
+                if (f && !f->driver && (strv_contains(g->on_vfio, *a) || (g->record && strv_contains(g->record->functions, *a))))
                         return true;
         }
         return false;
+}
+
+static void note_vfio(Gpu *g) {
+        g->on_vfio = strv_free(g->on_vfio);
+        for (char **a = g->functions; a && *a; a++) {
+                const Function *f = snapshot_find(g->host->snapshot, *a);
+
+                if (f && plan_function_is_detached(f) && strv_extend(&g->on_vfio, *a) < 0)
+                        (void) log_oom();
+        }
 }
 
 static GpuState derive_state(Gpu *g) {
@@ -340,6 +352,8 @@ void gpu_update(Gpu *g) {
         if (!needs_look(g))
                 forget_holders(g);
         g->state = derive_state(g);
+        if (g->state != GPU_STUCK)
+                note_vfio(g);
         if (g->state != before && g->state != GPU_ASSIGNED && !g->holders && needs_look(g) && !g->look)
                 gpu_look(g);
         g->host->listener.gpu_changed(g, g->host->listener.userdata);

@@ -48,6 +48,7 @@ struct Gpu {
         Census *census;      /* running */
         CensusWaiter *look;  /* its own, started by gpu_look() */
         bool look_again;
+        char **on_vfio;      /* functions that were bound to a VFIO driver when nothing was stuck last */
         bool unreachable;    /* a job found its config space dead */
         char *stuck;         /* why it is stuck, in a sentence; NULL: it is not */
 
