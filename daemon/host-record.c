@@ -55,6 +55,18 @@ static void write_list(FILE *f, const char *key, char *const *list) {
                 words_write(f, key, *list, NULL);
 }
 
+void host_record_write(const HostRecord *record, FILE *f) {
+        fputs("gpuptd-gpu 1\n", f);
+        words_write(f, "gpu", record->gpu, record->identity, NULL);
+        write_list(f, "function", record->functions);
+        write_list(f, "unit", record->units);
+        write_list(f, "module", record->modules);
+        if (record->access)
+                fprintf(f, "access %u\n", record->access_uid);
+        saved_write(&record->saved, f);
+        fputs("end\n", f);
+}
+
 int host_record_store(const char *run_dir, const HostRecord *record) {
         _cleanup_free_ char *text = NULL;
         char path[PATH_MAX];
@@ -68,14 +80,7 @@ int host_record_store(const char *run_dir, const HostRecord *record) {
         f = open_memstream(&text, &size);
         if (!f)
                 return -ENOMEM;
-        fputs("gpuptd-gpu 1\n", f);
-        words_write(f, "gpu", record->gpu, record->identity, NULL);
-        write_list(f, "function", record->functions);
-        write_list(f, "unit", record->units);
-        write_list(f, "module", record->modules);
-        if (record->access)
-                fprintf(f, "access %u\n", record->access_uid);
-        saved_write(&record->saved, f);
+        host_record_write(record, f);
         if (fclose(f) != 0)
                 return -ENOMEM;
         return write_file_atomic(path, text, size);
@@ -109,6 +114,7 @@ static int read_line(HostRecord *record, char *const *w) {
 int host_record_read(const char *text, size_t size, HostRecord **ret) {
         _cleanup_(host_record_freep) HostRecord *record = calloc(1, sizeof(HostRecord));
         WordsReader reader = { .text = text, .size = size };
+        bool ended = false;
         int r;
 
         if (!record)
@@ -128,11 +134,14 @@ int host_record_read(const char *text, size_t size, HostRecord **ret) {
                                 return -EPROTONOSUPPORT;
                         continue;
                 }
-                r = read_line(record, words);
+                if (ended)
+                        return -EBADMSG;
+                ended = streq(words[0], "end") && !words[1];
+                r = ended ? 0 : read_line(record, words);
                 if (r < 0)
                         return r == -E2BIG ? -EBADMSG : r;
         }
-        if (!record->gpu || !record->functions)
+        if (!ended || !record->gpu || !record->functions)
                 return -EBADMSG;
         *ret = TAKE_PTR(record);
         return 0;

@@ -11,7 +11,8 @@
  *      unit NAME                  stopped for the detach
  *      module NAME                unloaded for it, in this order
  *      access UID                 has an ACL entry on the VFIO nodes
- *      saved SUBJECT KEY VALUE    drivers, overrides, power values, consoles */
+ *      saved SUBJECT KEY VALUE    drivers, overrides, power values, consoles
+ *      end                        without it the file is not whole */
 
 #include "saved.h"
 #include "snapshot.h"
@@ -40,4 +41,5 @@ int host_record_remove(const char *run_dir, const char *gpu);
 /* Addresses of all records. */
 int host_record_list(const char *run_dir, char ***ret);
 
+void host_record_write(const HostRecord *record, FILE *f);
 int host_record_read(const char *text, size_t size, HostRecord **ret);

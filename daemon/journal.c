@@ -98,6 +98,7 @@ void intent_write(const Intent *intent, FILE *f) {
                 words_write(f, "function", *a, NULL);
         plan_write(intent->plan, f);
         saved_write(&intent->saved, f);
+        fputs("end\n", f);
 }
 
 static int read_job(Intent *intent, char *const *w) {
@@ -118,8 +119,9 @@ static int read_job(Intent *intent, char *const *w) {
 static int read_phase(Intent *intent, char *const *w) {
         uint64_t begun, done;
 
+        /* One step at a time. */
         if (strv_length(w) != 4 || parse_u64(w[2], JOURNAL_STEPS_MAX * 3, &begun) < 0 ||
-            parse_u64(w[3], JOURNAL_STEPS_MAX * 3, &done) < 0 || done > begun)
+            parse_u64(w[3], JOURNAL_STEPS_MAX * 3, &done) < 0 || done > begun || begun - done > 1)
                 return -EBADMSG;
         intent->phase = phase_from_string(w[1]);
         if (intent->phase < 0)
@@ -165,13 +167,28 @@ static int read_line(Intent *intent, char *const *w) {
         return -EBADMSG;
 }
 
+/* Whether the lines, each of which was understood, fit together. */
+static int check_intent(const Intent *intent) {
+        _cleanup_(plan_freep) Plan *undo = NULL;
+        int r;
+
+        if (!intent->gpu || !intent->functions || intent->phase < 0)
+                return -EBADMSG;
+        r = intent_undo_plan(intent, &undo);
+        if (r < 0)
+                return r;
+        return intent->begun <= (intent->phase == PHASE_UNDO ? undo->n : intent->plan->n) ? 0 : -EBADMSG;
+}
+
 int intent_read(const char *text, size_t size, Intent **ret) {
         _cleanup_(intent_freep) Intent *intent = calloc(1, sizeof(Intent));
         WordsReader reader = { .text = text, .size = size };
+        bool ended = false;
         int r;
 
         if (!intent)
                 return -ENOMEM;
+        intent->phase = _PHASE_INVALID;
         intent->plan = plan_new(OPERATION_DETACH);
         if (!intent->plan)
                 return -ENOMEM;
@@ -191,14 +208,16 @@ int intent_read(const char *text, size_t size, Intent **ret) {
                                 return -EPROTONOSUPPORT;
                         continue;
                 }
-                r = read_line(intent, words);
+                if (ended)
+                        return -EBADMSG;
+                ended = streq(words[0], "end") && !words[1];
+                r = ended ? 0 : read_line(intent, words);
                 if (r < 0)
                         return r == -E2BIG ? -EBADMSG : r;
         }
-        if (!intent->gpu || !intent->functions)
-                return -EBADMSG;
-        if (intent->phase == PHASE_FORWARD && intent->begun > intent->plan->n)
-                return -EBADMSG;
+        r = ended ? check_intent(intent) : -EBADMSG;
+        if (r < 0)
+                return r;
         *ret = TAKE_PTR(intent);
         return 0;
 }

@@ -15,6 +15,7 @@
  *      function ADDRESS                   of those that the job moves
  *      step VERB TARGET [ARGUMENT…]       the plan
  *      saved SUBJECT KEY VALUE            what the undo needs
+ *      end                                without it the file is not whole
  *
  * A file of another format is left where it is and reported: it is somebody's card. */
 

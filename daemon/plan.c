@@ -729,6 +729,8 @@ static int undo_sound(const Step *s, const Saved *saved, Plan *undo) {
         _cleanup_strv_free_ char **arguments = NULL;
         int r;
 
+        if (!s->arguments)
+                return -EBADMSG;
         r = strv_extend(&arguments, s->arguments[0]);
         for (size_t i = 0; i < saved->n && r >= 0; i++)
                 if (streq(saved->list[i].key, "acl")) {
