@@ -13,7 +13,6 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -108,23 +107,38 @@ static int notify_socket(void) {
         return fd;
 }
 
+/* By looking again and again: valgrind of Debian 12 knows no pidfd. */
+bool sim_wait_exit(pid_t pid, unsigned ms) {
+        uint64_t end = now_usec() + (uint64_t) ms * 1000;
+
+        for (;;) {
+                siginfo_t info = {};
+
+                if (waitid(P_PID, (id_t) pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid != 0)
+                        return true;
+                if (now_usec() >= end)
+                        return false;
+                (void) usleep(2000);
+        }
+}
+
 static void wait_ready(SimMachine *m, int notify_fd) {
-        _cleanup_close_ int process_fd = (int) syscall(SYS_pidfd_open, m->daemon_pid, 0);
-        struct pollfd p[2] = { { .fd = notify_fd, .events = POLLIN }, { .fd = process_fd, .events = POLLIN } };
+        uint64_t end = now_usec() + (uint64_t) sim_deadline_sec() * G_USEC_PER_SEC;
+        struct pollfd p = { .fd = notify_fd, .events = POLLIN };
         char data[4096];
         ssize_t n;
 
-        for (;;) {
-                if (poll(p, ELEMENTSOF(p), (int) sim_deadline_sec() * 1000) <= 0)
-                        sim_fail(m, "the daemon is not ready in time");
+        while (now_usec() < end) {
+                (void) poll(&p, 1, 50);
                 n = recv(notify_fd, data, sizeof(data) - 1, MSG_DONTWAIT);
                 if (n > 0) {
                         data[n] = 0;
                         if (strstr(data, "READY=1"))
                                 return;
-                } else if (p[1].revents)
+                } else if (sim_wait_exit(m->daemon_pid, 0))
                         sim_fail(m, "the daemon has ended before it was ready");
         }
+        sim_fail(m, "the daemon is not ready in time");
 }
 
 void sim_daemon_start(SimMachine *m, const char *const *environment) {
@@ -193,30 +207,37 @@ const char *sim_daemon_log(SimMachine *m) {
 
 /* Holders */
 
-static void exec_holder(const char *path, uid_t uid, bool stubborn) {
+static void exec_holder(const char *path, uid_t uid, bool stubborn, int ready_fd) {
         int fd = open(path, O_RDWR);
 
-        (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (fd < 0)
                 _exit(EXIT_FAILURE);
         if (uid != 0 && (setgroups(0, NULL) < 0 || setresgid(uid, uid, uid) < 0 || setresuid(uid, uid, uid) < 0))
                 _exit(EXIT_FAILURE);
-        if (uid != 0)
-                (void) prctl(PR_SET_PDEATHSIG, SIGKILL); /* cleared by the change of uid */
+        (void) prctl(PR_SET_PDEATHSIG, SIGKILL); /* a change of uid clears it */
         if (stubborn)
                 (void) signal(SIGTERM, SIG_IGN);
-        (void) execlp("sleep", "sleep", "infinity", NULL);
+        if (write(ready_fd, "x", 1) == 1)
+                (void) execlp("sleep", "sleep", "infinity", NULL);
         _exit(EXIT_FAILURE);
 }
 
 pid_t sim_hold_node_as(SimMachine *m, const char *path, uid_t uid, bool stubborn) {
+        int fds[2];
         pid_t pid;
+        char byte;
 
+        if (pipe2(fds, O_CLOEXEC) < 0)
+                g_error("pipe: %s", strerror(errno));
         pid = fork();
         if (pid < 0)
                 g_error("fork: %s", strerror(errno));
         if (pid == 0)
-                exec_holder(path, uid, stubborn);
+                exec_holder(path, uid, stubborn, fds[1]);
+        (void) close(fds[1]);
+        if (read(fds[0], &byte, 1) != 1)
+                sim_fail(m, "%s cannot be held by uid %u", path, uid);
+        (void) close(fds[0]);
         (void) sim_command(m, "wait-held %s yes", path);
         return pid;
 }
@@ -231,11 +252,9 @@ void sim_let_go(_unused_ SimMachine *m, pid_t pid) {
 }
 
 int sim_wait_ended(SimMachine *m, pid_t pid) {
-        _cleanup_close_ int fd = (int) syscall(SYS_pidfd_open, pid, 0);
-        struct pollfd p = { .fd = fd, .events = POLLIN };
         int status = 0;
 
-        if (fd < 0 || poll(&p, 1, (int) sim_deadline_sec() * 1000) <= 0)
+        if (!sim_wait_exit(pid, sim_deadline_sec() * 1000))
                 sim_fail(m, "process %d does not end", pid);
         (void) waitpid(pid, &status, 0);
         return WIFSIGNALED(status) ? WTERMSIG(status) : 0;

@@ -24,6 +24,9 @@
 #define EXIT_SKIP 77 /* what meson takes for a skipped test */
 #define DEADLINE_DEFAULT_SEC 60U
 
+/* The namespaces have room for one. */
+static SimMachine *current;
+
 static bool no_skip(void) {
         return !isempty(getenv("GPUPT_TEST_NO_SKIP"));
 }
@@ -183,10 +186,12 @@ SimMachine *sim_machine_new(const char *topology) {
 
         if (!namespaces_entered())
                 g_error("sim_init() was not called");
+        if (current)
+                g_error("there is a machine already");
         if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
                 g_error("socketpair: %s", strerror(errno));
 
-        m = g_new(SimMachine, 1);
+        m = current = g_new(SimMachine, 1);
         *m = (SimMachine) {
                 .fd = fds[0],
                 .strings = g_ptr_array_new_with_free_func(g_free),
@@ -270,6 +275,7 @@ void sim_machine_free(SimMachine *m) {
         sim_daemon_forget(m);
         g_ptr_array_unref(m->strings);
         g_free(m);
+        current = NULL;
 }
 
 unsigned sim_fault(SimMachine *m, const char *target, const char *operation, const char *effect) {

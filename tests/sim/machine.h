@@ -76,6 +76,8 @@ pid_t sim_hold_node_as(SimMachine *m, const char *path, uid_t uid, bool stubborn
 void sim_let_go(SimMachine *m, pid_t pid);
 /* Runs until `pid` has ended by itself or by somebody's signal; the signal, or 0. */
 int sim_wait_ended(SimMachine *m, pid_t pid);
+/* Has this child ended, or does it within so many milliseconds? It is not reaped. */
+bool sim_wait_exit(pid_t pid, unsigned ms);
 
 /* polkit: "yes", "no", "challenge", "auth", "never"; for one action, or for all with NULL. */
 void sim_polkit_set(SimMachine *m, const char *answer, const char *action);

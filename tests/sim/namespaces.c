@@ -43,7 +43,7 @@ static int mount_tmpfs(const char *path, const char *options) {
 }
 
 static int bind_mount(const char *from, const char *to) {
-        return RET_NERRNO(mount(from, to, NULL, MS_BIND | MS_REC, NULL));
+        return RET_NERRNO(mount(from, to, "none", MS_BIND | MS_REC, NULL));
 }
 
 static int touch(const char *path) {
@@ -151,7 +151,7 @@ static int mirror(const char *parent) {
                 if (r < 0)
                         return r;
         }
-        return RET_NERRNO(mount(STAGE, parent, NULL, MS_MOVE, NULL));
+        return RET_NERRNO(mount(STAGE, parent, "none", MS_MOVE, NULL));
 }
 
 static int mountpoint_ensure(const char *path) {
@@ -170,7 +170,7 @@ static int mountpoint_ensure(const char *path) {
 static int prepare_mounts(const char **ret_reason) {
         int r;
 
-        if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) {
+        if (mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) < 0) {
                 *ret_reason = "mounts cannot be made private";
                 return -errno;
         }
@@ -256,7 +256,7 @@ static int mount_dev(void) {
         }
         for (size_t i = 0; r >= 0 && i < ELEMENTSOF(links); i++)
                 r = RET_NERRNO(symlink(links[i][0], links[i][1]));
-        return r < 0 ? r : RET_NERRNO(mount(STAGE, "/dev", NULL, MS_MOVE, NULL));
+        return r < 0 ? r : RET_NERRNO(mount(STAGE, "/dev", "none", MS_MOVE, NULL));
 }
 
 /* What programs look for below /run: udev (whose clients join no group without its control file), systemd, D-Bus. */
@@ -295,7 +295,7 @@ int machine_mounts(void) {
 }
 
 int machine_mount_cgroups(void) {
-        return RET_NERRNO(mount("/run/gpuptd-sim/cgroup", "/sys/fs/cgroup", NULL, MS_MOVE, NULL));
+        return RET_NERRNO(mount("/run/gpuptd-sim/cgroup", "/sys/fs/cgroup", "none", MS_MOVE, NULL));
 }
 
 void machine_unmounts(void) {

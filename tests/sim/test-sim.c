@@ -15,7 +15,6 @@
 #include <sys/inotify.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -31,11 +30,10 @@ static const char *const topologies[] = { "apu", "nvidia-pair", "laptop", "deskt
 /* A process that writes to an attribute and ends with the errno as its exit status. */
 typedef struct Writer {
         pid_t pid;
-        int fd; /* pidfd */
 } Writer;
 
 static Writer writer_start(const char *path, const char *text) {
-        Writer w = { .pid = fork() };
+        Writer w = { fork() };
 
         if (w.pid == 0) {
                 int fd = open(path, O_WRONLY | O_CLOEXEC);
@@ -43,24 +41,19 @@ static Writer writer_start(const char *path, const char *text) {
                 (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
                 _exit(fd < 0 || write(fd, text, strlen(text)) < 0 ? errno : 0);
         }
-        w.fd = (int) syscall(SYS_pidfd_open, w.pid, 0);
         return w;
 }
 
 static bool writer_hangs(const Writer *w) {
-        struct pollfd p = { .fd = w->fd, .events = POLLIN };
-
-        return poll(&p, 1, 0) == 0;
+        return !sim_wait_exit(w->pid, 0);
 }
 
 /* The errno, or the signal plus 1000. */
 static int writer_end(Writer *w) {
-        struct pollfd p = { .fd = w->fd, .events = POLLIN };
         int status;
 
-        g_assert_cmpint(poll(&p, 1, (int) sim_deadline_sec() * 1000), ==, 1);
+        g_assert_true(sim_wait_exit(w->pid, sim_deadline_sec() * 1000));
         g_assert_cmpint(waitpid(w->pid, &status, 0), ==, w->pid);
-        (void) close(w->fd);
         return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
 }
 

@@ -228,7 +228,7 @@ static int sleep_begin(void) {
                 sleep_begin_gate();
                 return 0;
         }
-        return sd_event_add_time_relative(bus_event(), &delay_timer, CLOCK_MONOTONIC, delay_max_usec, 0, on_delay_over, NULL);
+        return sd_event_add_time_relative(bus_event(), &delay_timer, CLOCK_MONOTONIC, delay_max_usec, 1, on_delay_over, NULL);
 }
 
 static int method_suspend(sd_bus_message *m, _unused_ void *userdata, sd_bus_error *error) {

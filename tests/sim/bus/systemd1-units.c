@@ -189,7 +189,7 @@ int unit_spawn(Unit *u, char **argv) {
 
         r = sd_event_add_child(bus_event(), &u->child, u->pid, WEXITED, on_exit_of_child, u);
         if (r >= 0 && u->runtime_max_usec > 0 && u->runtime_max_usec != UINT64_MAX)
-                r = sd_event_add_time_relative(bus_event(), &u->timer, CLOCK_MONOTONIC, u->runtime_max_usec, 0,
+                r = sd_event_add_time_relative(bus_event(), &u->timer, CLOCK_MONOTONIC, u->runtime_max_usec, 1,
                                                on_runtime_over, u);
         return r < 0 ? r : 1;
 }

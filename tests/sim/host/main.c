@@ -23,6 +23,8 @@
 
 #define LOOK_AGAIN_USEC 5000U
 
+static sd_event_source *look_again;
+
 static int fail(const char *what, int r) {
         fprintf(stderr, "gpuptd-sim: %s: %s\n", what, strerror(-r));
         return EXIT_FAILURE;
@@ -71,32 +73,35 @@ static void add_bus_attributes(void) {
         (void) node_add_attribute(bus, &bus_rescan_attribute, NULL);
 }
 
-static int on_look_again(sd_event_source *source, _unused_ uint64_t usec, _unused_ void *userdata) {
-        device_nodes_refresh();
-        if (device_nodes_settled())
-                return 0;
-        (void) sd_event_source_set_time_relative(source, LOOK_AGAIN_USEC);
-        return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+static int on_look_again(_unused_ sd_event_source *source, _unused_ uint64_t usec, _unused_ void *userdata) {
+        device_nodes_look_again();
+        return 0;
 }
 
-static int on_node_opened(sd_event_source *source, _unused_ int fd, _unused_ uint32_t revents, _unused_ void *userdata) {
-        static sd_event_source *timer;
-        int r;
-
+static int on_node_opened(_unused_ sd_event_source *source, _unused_ int fd, _unused_ uint32_t revents,
+                          _unused_ void *userdata) {
         device_nodes_refresh();
-        if (!timer)
-                return sd_event_add_time_relative(sd_event_source_get_event(source), &timer, CLOCK_MONOTONIC,
-                                                  LOOK_AGAIN_USEC, 0, on_look_again, NULL);
-        r = sd_event_source_set_time_relative(timer, LOOK_AGAIN_USEC);
-        return r < 0 ? r : sd_event_source_set_enabled(timer, SD_EVENT_ONESHOT);
+        return 0;
+}
+
+static void arm_timer(_unused_ void *data) {
+        (void) sd_event_source_set_time_relative(look_again, LOOK_AGAIN_USEC);
+        (void) sd_event_source_set_enabled(look_again, SD_EVENT_ONESHOT);
+}
+
+static void look_again_soon(void) {
+        loop_post(arm_timer, NULL);
 }
 
 static int boot(sd_event *event) {
         int fd, r;
 
-        fd = device_nodes_init();
+        fd = device_nodes_init(look_again_soon);
         if (fd < 0)
                 return fd;
+        r = sd_event_add_time_relative(event, &look_again, CLOCK_MONOTONIC, LOOK_AGAIN_USEC, 1, on_look_again, NULL);
+        if (r < 0)
+                return r;
         r = uevent_init();
         if (r < 0)
                 return r;

@@ -8,7 +8,6 @@
  * Holders are found in /proc, by inode; inotify says when it is worth a look, so that whoever waits for a holder to let
  * go wakes up at once. An open file that travels in a socket is not seen. */
 
-#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -18,24 +17,25 @@
 #include <sys/inotify.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "model/model.h"
 #include "util/cleanup.h"
 
 /* The kernel tells of an open before it puts the file into the process's table (fsnotify_open(), fd_install()): after an
- * event the scan is repeated for so long. */
-#define SETTLE_MS 100U
+ * event there are so many more looks, some milliseconds apart. */
+#define LOOKS 10U
 
 static int inotify_fd = -EBADF;
-static uint64_t unsettled_until; /* CLOCK_MONOTONIC, ms */
+static unsigned looks_left;
+static void (*call_again)(void);
 static dev_t tmpfs_device;
 
-int device_nodes_init(void) {
+int device_nodes_init(void (*again)(void)) {
         static const char *const directories[] = { "/dev", "/dev/dri", "/dev/snd", "/dev/vfio", "/dev/vfio/devices" };
         struct stat st;
 
+        call_again = again;
         inotify_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
         if (inotify_fd < 0)
                 return -errno;
@@ -67,38 +67,33 @@ static void count_holder(ino_t inode) {
         DeviceNode *n = find_inode(inode);
 
         if (n)
-                n->holders++;
+                n->found++;
 }
 
-static void scan_fds(int proc_fd, const char *pid) {
+/* False: the process may not be looked at. */
+static bool scan_fds(int proc_fd, const char *pid) {
         g_autofree char *path = g_strdup_printf("%s/fd", pid);
         _cleanup_closedir_ DIR *dir = NULL;
         struct dirent *entry;
-        char link[64];
-        struct stat st;
-        ssize_t n;
+        struct statx st;
         int fd;
 
         fd = openat(proc_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (fd < 0)
-                return;
+                return errno != EACCES;
         dir = fdopendir(fd);
         if (!dir) {
                 (void) close(fd);
-                return;
+                return true;
         }
-        while ((entry = readdir(dir))) {
-                n = readlinkat(fd, entry->d_name, link, sizeof(link) - 1);
-                if (n <= 0)
-                        continue;
-                link[n] = 0;
-                /* Only nodes are looked at any closer: a stat() of a file below /sys would be a question to ourselves.
-                 * In a private /dev of its own mount namespace a node may be shown without the "/dev". */
-                if (!startswith(link, "/") || startswith(link, "/sys/") || startswith(link, "/proc/"))
-                        continue;
-                if (fstatat(fd, entry->d_name, &st, 0) == 0 && st.st_dev == tmpfs_device)
-                        count_holder(st.st_ino);
-        }
+        while ((entry = readdir(dir)))
+                /* Without a sync: of a file below /sys it would be a question to ourselves. */
+                if (statx(fd, entry->d_name, AT_STATX_DONT_SYNC, STATX_INO, &st) < 0) {
+                        if (errno == EACCES)
+                                return false;
+                } else if (makedev(st.stx_dev_major, st.stx_dev_minor) == tmpfs_device)
+                        count_holder(st.stx_ino);
+        return true;
 }
 
 static void scan_maps(int proc_fd, const char *pid) {
@@ -123,47 +118,64 @@ static void scan_maps(int proc_fd, const char *pid) {
                         count_holder(inode);
 }
 
-static void scan_processes(void) {
+/* False: a process that could be looked at before cannot be now. It is just executing another program, and what it holds
+ * has to be found out later. */
+static bool scan_processes(void) {
+        static GHashTable *readable;
+        g_autoptr(GHashTable) before = readable;
         _cleanup_closedir_ DIR *proc = opendir("/proc");
         struct dirent *entry;
-        bool changed = false;
+        bool complete = true;
 
-        if (!proc)
-                return;
-        for (unsigned i = 0; i < machine.device_nodes->len; i++)
-                ((DeviceNode *) g_ptr_array_index(machine.device_nodes, i))->holders = 0;
-        while ((entry = readdir(proc)))
-                if (isdigit((unsigned char) entry->d_name[0])) {
-                        scan_fds(dirfd(proc), entry->d_name);
+        readable = g_hash_table_new(g_direct_hash, g_direct_equal);
+        while (proc && (entry = readdir(proc))) {
+                gpointer pid = GINT_TO_POINTER(atoi(entry->d_name));
+
+                if (!pid)
+                        continue;
+                if (scan_fds(dirfd(proc), entry->d_name)) {
+                        (void) g_hash_table_add(readable, pid);
                         scan_maps(dirfd(proc), entry->d_name);
-                        changed = true;
+                } else if (before && g_hash_table_contains(before, pid)) {
+                        (void) g_hash_table_add(readable, pid);
+                        complete = false;
                 }
-        if (changed)
-                machine_changed();
+        }
+        return complete;
 }
 
-static uint64_t now_ms(void) {
-        struct timespec now;
+static void count_holders(void) {
+        bool complete;
 
-        (void) clock_gettime(CLOCK_MONOTONIC, &now);
-        return (uint64_t) now.tv_sec * 1000 + (uint64_t) now.tv_nsec / 1000000;
+        for (unsigned i = 0; i < machine.device_nodes->len; i++)
+                ((DeviceNode *) g_ptr_array_index(machine.device_nodes, i))->found = 0;
+        complete = scan_processes();
+        for (unsigned i = 0; complete && i < machine.device_nodes->len; i++) {
+                DeviceNode *n = g_ptr_array_index(machine.device_nodes, i);
+
+                n->holders = n->found;
+        }
+        if (!complete)
+                looks_left = LOOKS;
+        if (looks_left > 0)
+                call_again();
+        machine_changed();
 }
 
 void device_nodes_refresh(void) {
         char events[4096] __attribute__((aligned(8)));
-        uint64_t now = now_ms();
-        bool something = now < unsettled_until;
 
-        while (read(inotify_fd, events, sizeof(events)) > 0) {
-                something = true;
-                unsettled_until = now + SETTLE_MS;
-        }
-        if (something)
-                scan_processes();
+        while (read(inotify_fd, events, sizeof(events)) > 0)
+                looks_left = LOOKS;
+        if (looks_left > 0)
+                count_holders();
 }
 
-bool device_nodes_settled(void) {
-        return now_ms() >= unsettled_until;
+void device_nodes_look_again(void) {
+        if (looks_left == 0)
+                return;
+        looks_left--;
+        count_holders();
 }
 
 DeviceNode *device_node_add(const char *path, mode_t mode, Device *d, Module *m) {

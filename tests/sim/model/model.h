@@ -77,7 +77,8 @@ struct Child {
 struct DeviceNode {
         char *path;
         uint64_t inode;
-        unsigned holders;      /* open file descriptions and mappings found in /proc */
+        unsigned holders;      /* open files and mappings found in /proc */
+        unsigned found;        /* by the scan that is under way */
         unsigned kernel_users; /* set by a test: somebody whom no scan of /proc finds */
         Device *device;
         Module *module;
@@ -247,9 +248,11 @@ void child_add_device_node(Child *c, Device *d, unsigned major, unsigned minor, 
 void child_remove(Child *c);
 
 /* device-node.c */
-int device_nodes_init(void);                    /* an inotify descriptor for the main loop */
+/* Returns an inotify descriptor; when that is readable, the main loop calls device_nodes_refresh(), and some milliseconds
+ * after a call of `again`, which may come from any thread, device_nodes_look_again(). */
+int device_nodes_init(void (*again)(void));
 void device_nodes_refresh(void);                /* looks who holds what, if something was opened or closed since */
-bool device_nodes_settled(void);                /* false: look again in a moment */
+void device_nodes_look_again(void);
 DeviceNode *device_node_add(const char *path, mode_t mode, Device *d, Module *m);
 void device_node_unlink(DeviceNode *n);
 DeviceNode *device_node_find(const char *path); /* also one that is unlinked but held */
