@@ -23,7 +23,7 @@
 #define WORKER_RESULT_FORMAT "%s/result-%u-%u"  /* run directory, job, step */
 
 /* The answer to a step must fit in this; an inventory of 10,000 functions takes about 3 MiB. */
-#define WORKER_ANSWER_MAX (64U * 1024U * 1024U)
+#define WORKER_ANSWER_MAX (16U * 1024U * 1024U)
 
 /* Environment that the daemon passes on, for tests (read with secure_getenv()): */
 #define ENV_WORKER "GPUPT_WORKER"   /* path of the worker program; the daemon's */
