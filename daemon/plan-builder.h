@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* plan-builder: the workbench of one plan_build(): what is moved, in which order, and with which drivers; and the means to add
+ * a step or to refuse. Errors of memory stick in `r`, so that the steps can be written one below the other. */
+
+#include "dbus/names.h"
+#include "plan.h"
+
+typedef struct Builder {
+        const PlanInput *in;
+        const PlanOptions *options;
+        Plan *plan;
+        const Function *claimed[GPUPT_FUNCTIONS_MAX]; /* what moves, in the order of unbinding: UCSI, USB, audio, display */
+        char *drivers[GPUPT_FUNCTIONS_MAX];           /* where each of them goes: "" is no driver, NULL the kernel's choice */
+        size_t n_claimed;
+        char **addresses; /* of the claimed functions, display first */
+        char **powered;   /* those, and every bridge above them */
+        char *message;    /* of the refusal */
+        int r;
+} Builder;
+
+/* Says why there is no plan; returns the refusal, or -ENOMEM. */
+int builder_refuse(Builder *b, PlanRefusal refusal, const char *format, ...) _printf_(3, 4);
+
+void builder_add(Builder *b, Verb verb, const char *target, const char *a1, const char *a2);
+void builder_add_strv(Builder *b, Verb verb, const char *target, char *const *arguments);
+void builder_add_seconds(Builder *b, Verb verb, const char *target, unsigned seconds);
+/* Loads the module of a driver that is not registered, and checks that it is then. */
+void builder_add_load(Builder *b, const char *driver);
+/* One step per claimed function with a user's id as its argument. */
+void builder_add_for_user(Builder *b, Verb verb, uint32_t uid);
+
+const Function *builder_display(const Builder *b);
+/* What the detach has recorded of a function, or NULL. */
+const char *builder_recorded(const Builder *b, const Function *f, const char *key);
+
+/* Modules are written with underscores, drivers often with dashes. */
+bool same_module(const char *a, const char *b);
+bool modules_contain(char *const *modules, const char *name);
+
+/* plan-detach.c, plan-attach.c: what is in the plan. 0, a PlanRefusal, or a negative errno. */
+int builder_detach(Builder *b);
+int builder_attach(Builder *b);
