@@ -61,8 +61,8 @@ void gpu_bus_write_function(Sink *s, const Function *f, const char *name, const 
         sink_open(s, 'a', "{sv}");
         sink_entry_string(s, "address", f->address);
         sink_entry_u32(s, "class", f->class);
-        sink_entry_u32(s, "vendor", f->vendor);
-        sink_entry_u32(s, "device", f->device);
+        sink_entry_u16(s, "vendor", f->vendor);
+        sink_entry_u16(s, "device", f->device);
         sink_entry_string(s, "driver", f->driver);
         sink_entry_string(s, "host-driver", host_driver);
         sink_entry_i32(s, "group", f->group);

@@ -79,6 +79,12 @@ void sink_entry_string(Sink *s, const char *key, const char *value) {
         entry_close(s);
 }
 
+void sink_entry_u16(Sink *s, const char *key, uint16_t value) {
+        entry_open(s, key, "q");
+        sink_u16(s, value);
+        entry_close(s);
+}
+
 void sink_entry_u32(Sink *s, const char *key, uint32_t value) {
         entry_open(s, key, "u");
         sink_u32(s, value);

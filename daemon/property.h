@@ -27,6 +27,7 @@ void sink_u64(Sink *s, uint64_t value);
 void sink_strv(Sink *s, char *const *values);
 /* A dictionary entry of a{sv}. */
 void sink_entry_string(Sink *s, const char *key, const char *value);
+void sink_entry_u16(Sink *s, const char *key, uint16_t value);
 void sink_entry_u32(Sink *s, const char *key, uint32_t value);
 void sink_entry_i32(Sink *s, const char *key, int32_t value);
 void sink_entry_u64(Sink *s, const char *key, uint64_t value);
