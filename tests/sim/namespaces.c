@@ -287,6 +287,8 @@ int machine_mounts(void) {
                 r = mount_dev();
         for (size_t i = 0; r >= 0 && i < ELEMENTSOF(private_directories); i++)
                 r = mount_tmpfs(private_directories[i], "mode=755");
+        if (r >= 0)
+                r = mount_tmpfs("/proc/driver", "mode=755"); /* where NVIDIA's driver says the number of a card */
         if (r < 0)
                 return r;
         (void) uname(&host);
@@ -302,6 +304,7 @@ void machine_unmounts(void) {
         (void) umount2("/sys", MNT_DETACH);
         for (size_t i = 0; i < ELEMENTSOF(private_directories); i++)
                 (void) umount2(private_directories[i], MNT_DETACH);
+        (void) umount2("/proc/driver", MNT_DETACH);
         (void) umount2("/dev", MNT_DETACH);
         (void) umount2("/run", MNT_DETACH);
 }

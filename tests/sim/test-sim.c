@@ -339,9 +339,11 @@ static void test_vfio_holder(void) {
 /* Nobody but a reboot helps an nvidia unbind with a user left; and a group that a VM owns takes no host driver. */
 static void test_nvidia_holder(void) {
         g_autoptr(SimMachine) m = sim_machine_new("nvidia-pair");
+        const char *information = sim_read(m, "/proc/driver/nvidia/gpus/0000:3b:00.0/information");
         pid_t holder = sim_hold_node(m, "/dev/nvidia0");
         Writer w = writer_start("/sys/bus/pci/drivers/nvidia/unbind", "0000:3b:00.0");
 
+        g_assert_nonnull(strstr(information, "Device Minor: \t 0"));
         while (sim_driver_of(m, "0000:3b:00.0"))
                 (void) sched_yield();
         sim_let_go(m, holder);
@@ -350,6 +352,7 @@ static void test_nvidia_holder(void) {
         (void) sim_command(m, "release 0000:3b:00.0 unbind");
         g_assert_cmpint(writer_end(&w), ==, 0);
         g_assert_false(sim_exists(m, "/dev/nvidia0"));
+        g_assert_false(sim_exists(m, "/proc/driver/nvidia/gpus/0000:3b:00.0"));
 
         load_vfio(m);
         to_vfio(m, "0000:3b:00.0");

@@ -4,6 +4,7 @@
  * system bus and what answers there. It is started inside private namespaces by machine.c and dies with its parent. */
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -140,6 +141,9 @@ int main(int argc, char *argv[]) {
         }
         (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
         (void) signal(SIGPIPE, SIG_IGN);
+        /* Else malloc() counts the processors for its next arena (glibc, malloc/arena.c arena_get2()): it would read our
+         * own /sys, with our lock held. */
+        (void) mallopt(M_ARENA_MAX, 4);
         (void) sigemptyset(&children);
         (void) sigaddset(&children, SIGCHLD);
         (void) sigprocmask(SIG_BLOCK, &children, NULL); /* before the first thread: sd_event_add_child() wants it */

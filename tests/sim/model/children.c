@@ -4,7 +4,7 @@
  * console, hwmon, i2c, sound card; and what it waits for before it lets them go. Numbers are the lowest free ones, so that
  * a card that comes back may have another, as on a real host. */
 
-#include <errno.h>
+#include <unistd.h>
 
 #include "model/model.h"
 #include "util/cleanup.h"
@@ -12,8 +12,9 @@
 static struct {
         GByteArray *drm, *hwmon, *i2c, *fb, *sound, *nvidia;
         unsigned kfd_users;
-        DeviceNode *kfd;
+        Child *kfd;
         unsigned sound_minor;
+        bool console_unbound;
 } in_use;
 
 static GByteArray *indices(GByteArray **used) {
@@ -123,8 +124,23 @@ static void drm_add(Device *d) {
         uevent_emit(&c->kobject, "add", NULL);
 }
 
+static int console_show(_unused_ void *object, GString *out) {
+        g_string_append_printf(out, "%d\n", !in_use.console_unbound);
+        return 0;
+}
+
+/* store_bind() succeeds whatever comes of it. */
+static int console_store(_unused_ void *object, const char *data, size_t n, _unused_ off_t offset) {
+        unsigned long value;
+
+        if (text_number(data, n, &value) >= 0)
+                in_use.console_unbound = value == 0;
+        return 0;
+}
+
 /* fbcon: "(M) frame buffer device" is there while any frame buffer is. */
 static void vtconsole_update(void) {
+        static const Attribute bind = { "bind", 0644, .show = console_show, .store = console_store };
         Node *class = node_add_path(node_root(), "class/vtconsole"), *con;
         bool wanted = false;
 
@@ -139,7 +155,8 @@ static void vtconsole_update(void) {
         }
         con = node_add_directory(node_add_path(node_root(), "devices/virtual/vtconsole"), "vtcon1");
         (void) node_add_text(con, "name", "(M) frame buffer device\n");
-        (void) node_add_text(con, "bind", "1\n");
+        (void) node_add_attribute(con, &bind, NULL);
+        in_use.console_unbound = false;
         (void) node_add_link(con, "subsystem", class);
         (void) node_add_link(class, "vtcon1", con);
 }
@@ -202,11 +219,20 @@ static void sound_add(Device *d) {
         sound_node_add(d, c->kobject.node, control);
 }
 
-/* /dev/nvidiaN has no class device: nvidia-modprobe and udev rules make the node, the minor is in /proc/driver/nvidia. */
+static char *nvidia_directory(const Device *d) {
+        return g_strdup_printf("/proc/driver/nvidia/gpus/%s", d->address);
+}
+
+/* /dev/nvidiaN has no class device: nvidia-modprobe makes the node, the number is in /proc/driver/nvidia. */
 static void nvidia_add(Device *d) {
         int index = index_take(indices(&in_use.nvidia));
-        g_autofree char *path = g_strdup_printf("/dev/nvidia%d", index);
+        g_autofree char *path = g_strdup_printf("/dev/nvidia%d", index), *directory = nvidia_directory(d);
+        g_autofree char *information = g_build_filename(directory, "information", NULL);
+        g_autofree char *text = g_strdup_printf("Model: \t\t Simulated\nDevice Minor: \t %d\n", index);
         Child *c = g_new(Child, 1);
+
+        (void) g_mkdir_with_parents(directory, 0755);
+        (void) g_file_set_contents(information, text, -1, NULL);
 
         *c = (Child) {
                 .kobject = { .subsystem = "nvidia" },
@@ -216,14 +242,18 @@ static void nvidia_add(Device *d) {
 }
 
 static void kfd_add(void) {
-        if (in_use.kfd_users++ == 0)
-                in_use.kfd = device_node_add("/dev/kfd", 0666, NULL, module_find("amdgpu"));
+        if (in_use.kfd_users++ > 0)
+                return;
+        in_use.kfd = child_add(NULL, node_add_path(node_root(), "devices/virtual/kfd"), "kfd", "kfd", NULL);
+        child_add_device_node(in_use.kfd, NULL, 510, 0, "/dev/kfd", 0666);
+        in_use.kfd->device_node->module = module_find("amdgpu");
+        uevent_emit(&in_use.kfd->kobject, "add", NULL);
 }
 
 static void kfd_remove(void) {
         if (--in_use.kfd_users > 0)
                 return;
-        device_node_unlink(in_use.kfd);
+        child_remove(in_use.kfd);
         in_use.kfd = NULL;
 }
 
@@ -274,7 +304,8 @@ static void release_index(const Child *c) {
                 index_release(in_use.sound, index_of(c, "card"));
 }
 
-static void child_forget(Child *c) {
+static void child_forget(const Device *d, Child *c) {
+        g_autofree char *directory = nvidia_directory(d), *information = g_build_filename(directory, "information", NULL);
         guint64 index;
 
         if (c->kobject.node) {
@@ -284,6 +315,8 @@ static void child_forget(Child *c) {
         }
         if (g_ascii_string_to_unsigned(c->device_node->path + STRLEN("/dev/nvidia"), 10, 0, 1000, &index, NULL))
                 index_release(in_use.nvidia, (int) index);
+        (void) unlink(information);
+        (void) rmdir(directory);
         device_node_unlink(c->device_node);
         c->device_node = NULL;
 }
@@ -294,7 +327,7 @@ void children_remove_drm(Device *d) {
 
                 if (!streq(c->kobject.subsystem, "drm"))
                         continue;
-                child_forget(c);
+                child_forget(d, c);
                 g_ptr_array_remove_index(d->children, i - 1);
         }
         node_remove_child(d->kobject.node, "drm");
@@ -310,7 +343,7 @@ void children_remove(Device *d) {
                 fault_hang(d->address, "unbind");
 
         for (unsigned i = d->children->len; i > 0; i--)
-                child_forget(g_ptr_array_index(d->children, i - 1));
+                child_forget(d, g_ptr_array_index(d->children, i - 1));
         (void) g_ptr_array_set_size(d->children, 0);
         for (size_t i = 0; i < ELEMENTSOF(directories); i++)
                 node_remove_child(d->kobject.node, directories[i]);
