@@ -85,12 +85,17 @@ static int set_power(Work *w, const char *address, const char *control, const ch
         return r;
 }
 
+/* One that has left the bus must not keep the bridges above it awake: each is tried, and an error other than that counts
+ * more. */
 int verb_restore_power(Work *w) {
-        int r;
+        int r, k;
 
         r = set_power(w, w->target, w->arguments[0], w->arguments[1]);
-        for (size_t i = 2; i + 2 < w->n && r >= 0; i += 3)
-                r = set_power(w, w->arguments[i], w->arguments[i + 1], w->arguments[i + 2]);
+        for (size_t i = 2; i + 2 < w->n; i += 3) {
+                k = set_power(w, w->arguments[i], w->arguments[i + 1], w->arguments[i + 2]);
+                if (k < 0 && (r >= 0 || r == -ENODEV))
+                        r = k;
+        }
         return r;
 }
 
