@@ -32,6 +32,7 @@ struct StepRunner {
         int pidfd; /* of an adopted worker */
         UnitOperation *unit;
         CensusWaiter *census;
+        bool joined;          /* the census was running before */
         Holders *shown;       /* whom the last census of this job found */
         unsigned rounds;      /* of the census in this step */
         uint64_t deadline;    /* CLOCK_MONOTONIC, of a wait */
@@ -225,6 +226,13 @@ static void on_census(int error, const Holders *holders, void *userdata) {
                 finish(r, RUN_DONE, k, "keeping the census", "", 0);
                 return;
         }
+        if (holders->n == 0 && r->joined) {
+                /* It was under way before this step began, and may have passed a process that has opened the card since. */
+                k = look_for_holders(r);
+                if (k < 0)
+                        finish(r, RUN_DONE, k, "starting a census of the holders", "", 0);
+                return;
+        }
         if (holders->n == 0) {
                 finish(r, RUN_DONE, 0, "", "", 0);
                 return;
@@ -248,6 +256,7 @@ static void on_census(int error, const Holders *holders, void *userdata) {
 }
 
 static int look_for_holders(StepRunner *r) {
+        r->joined = r->gpu->census != NULL;
         return gpu_census(r->gpu, on_census, r, &r->census);
 }
 
