@@ -249,7 +249,10 @@ static void test_bind_errors(void) {
 static void test_unbound(void) {
         check_write(of_driver(driver, "unbind"), gpu, 0, "unbind");
         check(!exists(attribute("driver")), "the driver link is gone");
-        check_read(attribute("power_state"), "unknown\n", "power_state is unknown after an unbind");
+        /* pci_device_remove() makes it unknown; on 6.1 a function without the power management capability (QEMU's
+         * secondary-vga) was seen to say D0. Never D3: an unbound function is not powered down. */
+        const char *power = read_text(attribute("power_state"));
+        check(strcmp(power, "unknown\n") == 0 || strcmp(power, "D0\n") == 0, "power_state is unknown or D0 after an unbind");
         check_write(of_driver(driver, "unbind"), gpu, ENODEV, "unbind of what is not bound");
         check_write(attribute("driver_override"), "conformance", 0, "an override that nobody fulfils");
         check_write("/sys/bus/pci/drivers_probe", gpu, 0, "drivers_probe succeeds although nothing matches");
