@@ -7,9 +7,18 @@
 
 #include "util/log.h"
 
+/* A look that was taken in. */
+struct Look {
+        char *key;
+        char **addresses; /* NULL: all */
+        uint64_t began;
+        LIST_FIELDS(Look, looks);
+};
+
 struct Scan {
         Host *host;
         char *key;
+        uint64_t began;
         char **addresses;
         bool again;
         char **addresses_again;
@@ -45,14 +54,67 @@ static int copy_strv(char *const *from, char ***to) {
         return 0;
 }
 
-int host_take_snapshot(Host *h, const char *text, size_t size, char *const *addresses) {
+uint64_t host_look_begins(Host *h) {
+        return ++h->looks;
+}
+
+static int note_look(Host *h, uint64_t began, const char *key, char *const *addresses) {
+        Look *l = NULL;
+
+        LIST_FOREACH(looks, i, h->taken)
+                if (streq(i->key, key))
+                        l = i;
+        if (!l) {
+                l = calloc(1, sizeof(Look));
+                if (!l)
+                        return -ENOMEM;
+                l->key = strdup(key);
+                if (!l->key) {
+                        free(l);
+                        return -ENOMEM;
+                }
+                LIST_APPEND(looks, h->taken, l);
+        }
+        if (l->began > began)
+                return 0;
+        l->began = began;
+        return copy_strv(addresses, &l->addresses);
+}
+
+/* The functions of which a later look has told already. 1: that is all of them. */
+static int known_better(const Host *h, uint64_t began, char ***ret) {
+        _cleanup_strv_free_ char **keep = NULL;
+        int r;
+
+        LIST_FOREACH(looks, l, h->taken) {
+                if (l->began < began)
+                        continue;
+                if (!l->addresses)
+                        return 1;
+                for (char **a = l->addresses; *a; a++) {
+                        r = strv_contains(keep, *a) ? 0 : strv_extend(&keep, *a);
+                        if (r < 0)
+                                return r;
+                }
+        }
+        *ret = TAKE_PTR(keep);
+        return 0;
+}
+
+int host_take_snapshot(Host *h, uint64_t began, const char *key, const char *text, size_t size, char *const *addresses) {
         _cleanup_(snapshot_freep) Snapshot *fresh = NULL;
+        _cleanup_strv_free_ char **keep = NULL;
         int r;
 
         r = snapshot_read(text, size, &fresh);
         if (r < 0)
                 return r;
-        r = snapshot_merge(h->snapshot, fresh, addresses);
+        r = known_better(h, began, &keep);
+        if (r != 0)
+                return r < 0 ? r : 0;
+        r = snapshot_merge(h->snapshot, fresh, addresses, keep);
+        if (r >= 0)
+                r = note_look(h, began, key, addresses);
         if (r < 0)
                 return r;
         if (!addresses)
@@ -85,7 +147,7 @@ static void on_worker(const WorkerAnswer *answer, void *userdata) {
                 log_warning_errno(answer->error, "Failed to read the state of %s (%s), keeping what was known: %m",
                                   isempty(s->key) ? "the PCI functions" : s->key, answer->text);
         else {
-                r = host_take_snapshot(h, answer->data, answer->size, *s->key ? s->addresses : NULL);
+                r = host_take_snapshot(h, s->began, s->key, answer->data, answer->size, *s->key ? s->addresses : NULL);
                 if (r < 0)
                         log_error_errno(r, "The worker's snapshot is not readable, ignoring it: %m");
         }
@@ -129,6 +191,7 @@ int host_scan(Host *h, const char *key, char *const *addresses) {
         if (r < 0)
                 return log_error_errno(r, "Failed to start %s: %m", h->worker_program);
         step.arguments = s->addresses;
+        s->began = host_look_begins(h);
         r = worker_send(s->worker, 0, &step);
         if (r < 0)
                 return r;
@@ -181,6 +244,14 @@ Host *host_free(Host *h) {
                 return NULL;
         while (h->scans)
                 scan_free(h->scans);
+        while (h->taken) {
+                Look *l = h->taken;
+
+                LIST_REMOVE(looks, h->taken, l);
+                free(l->key);
+                strv_free(l->addresses);
+                free(l);
+        }
         snapshot_free(h->snapshot);
         config_free(h->config);
         quirk_db_free(h->quirks);

@@ -16,6 +16,7 @@ typedef struct Gpu Gpu;
 typedef struct Host Host;
 typedef struct Inhibitor Inhibitor;
 typedef struct Job Job;
+typedef struct Look Look;
 typedef struct Scan Scan;
 typedef struct UnitClient UnitClient;
 
@@ -47,6 +48,8 @@ struct Host {
         bool scanned;          /* the first inventory is in */
         HostListener listener;
         LIST_HEAD(Scan, scans);
+        uint64_t looks;        /* that have begun */
+        LIST_HEAD(Look, taken); /* the last one of each key */
 };
 
 int host_new(sd_event *event, const char *run_dir, const char *worker_program, Host **ret);
@@ -59,8 +62,11 @@ int host_load_config(Host *h);
 /* Asks a worker for a fresh look at these functions (NULL: at all of them). There is at most one scan per key (a GPU's
  * address, or "" for the inventory) at a time; what is asked for meanwhile is one more scan after it. */
 int host_scan(Host *h, const char *key, char *const *addresses);
-/* Takes in what a worker has read: word lines of a snapshot of these functions. */
-int host_take_snapshot(Host *h, const char *text, size_t size, char *const *addresses);
+/* Looks overlap: the number of one is drawn before its worker is asked. */
+uint64_t host_look_begins(Host *h);
+/* Takes in what a worker has read: word lines of a snapshot of these functions, as they were when look number `began`
+ * began. What a later look has already said of a function stays. */
+int host_take_snapshot(Host *h, uint64_t began, const char *key, const char *text, size_t size, char *const *addresses);
 
 /* An anonymous worker, or that of a job on a GPU. */
 int host_new_worker(Host *h, unsigned job, const char *gpu, worker_handler_t handler, void *userdata, Worker **ret);

@@ -223,6 +223,7 @@ static int look(Job *j, JobStage stage) {
         r = gpu_scan_addresses(j->gpu, &addresses);
         if (r >= 0)
                 r = step_init(&j->look, VERB_SNAPSHOT, "-", addresses);
+        j->look_began = host_look_begins(j->gpu->host);
         if (r >= 0)
                 r = step_runner_run(j->runner, LOOK_NUMBER + (stage == STAGE_LOOK_AGAIN), &j->look);
         return r;
@@ -557,7 +558,8 @@ static void on_run(const RunResult *result, void *userdata) {
         j->census = census_waiter_free(j->census);
         if (stage == STAGE_LOOK || stage == STAGE_LOOK_AGAIN) {
                 if (error >= 0)
-                        error = host_take_snapshot(j->gpu->host, result->data, result->size, j->look.arguments);
+                        error = host_take_snapshot(j->gpu->host, j->look_began, j->gpu->address, result->data, result->size,
+                                                   j->look.arguments);
                 if (error < 0)
                         log_warning_errno(error, "Failed to look at %s (%s): %m", j->gpu->address, result->text);
                 if (stage == STAGE_LOOK_AGAIN)

@@ -29,6 +29,7 @@ struct Job {
         JobState state;
         JobStage stage;
         Step look;         /* of both looks */
+        uint64_t look_began;
         Step restore;      /* a restore of power values, less the bridges that another GPU needs as they are */
         Plan *undo;        /* while in STAGE_UNDO */
         StepRunner *runner;

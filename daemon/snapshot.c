@@ -428,7 +428,7 @@ static void keep_name(Function *fresh, Function *old) {
 
 /* Moves the functions of both into `merged`, in order, and returns their number; `s` and `fresh` are left without. An
  * old function that is not in `fresh` stays unless `everything` is replaced or its address was asked for. */
-static size_t merge_functions(Snapshot *s, Snapshot *fresh, char *const *addresses, Function *merged) {
+static size_t merge_functions(Snapshot *s, Snapshot *fresh, char *const *addresses, char *const *keep, Function *merged) {
         size_t n = 0, i = 0, j = 0;
 
         while (i < s->n_functions || j < fresh->n_functions) {
@@ -436,9 +436,14 @@ static size_t merge_functions(Snapshot *s, Snapshot *fresh, char *const *address
                 Function *new = j < fresh->n_functions ? fresh->functions + j : NULL;
                 int order = !old ? 1 : !new ? -1 : pci_address_compare(&old->pci, &new->pci);
 
+                if (order >= 0 && strv_contains(keep, new->address)) {
+                        j++;
+                        function_done(new);
+                        continue;
+                }
                 if (order < 0) {
                         i++;
-                        if (addresses && !strv_contains(addresses, old->address))
+                        if ((addresses && !strv_contains(addresses, old->address)) || strv_contains(keep, old->address))
                                 merged[n++] = *old;
                         else
                                 function_done(old);
@@ -456,7 +461,7 @@ static size_t merge_functions(Snapshot *s, Snapshot *fresh, char *const *address
         return n;
 }
 
-int snapshot_merge(Snapshot *s, Snapshot *fresh, char *const *addresses) {
+int snapshot_merge(Snapshot *s, Snapshot *fresh, char *const *addresses, char *const *keep) {
         size_t n, n_drivers = s->n_drivers, allocated = 1;
         Driver *drivers = s->drivers;
         char *iommu = s->iommu;
@@ -467,7 +472,7 @@ int snapshot_merge(Snapshot *s, Snapshot *fresh, char *const *addresses) {
         merged = calloc(allocated, sizeof(Function));
         if (!merged)
                 return -ENOMEM;
-        n = merge_functions(s, fresh, addresses, merged);
+        n = merge_functions(s, fresh, addresses, keep, merged);
         free(s->functions);
         s->functions = merged;
         s->n_functions = n;

@@ -85,8 +85,9 @@ void snapshot_write(const Snapshot *s, FILE *f);
 int snapshot_read(const char *text, size_t size, Snapshot **ret);
 
 /* Takes what `fresh` says of the addresses into `s`: functions that it has replace the old ones (the name is kept),
- * those that it lacks are dropped; the drivers and the IOMMU are taken over. NULL addresses: everything is replaced. */
-int snapshot_merge(Snapshot *s, Snapshot *fresh, char *const *addresses);
+ * those that it lacks are dropped; the drivers and the IOMMU are taken over. NULL addresses: everything is replaced. Of the
+ * functions in `keep` (or NULL) it says nothing: `s` knows better, also that they are gone. */
+int snapshot_merge(Snapshot *s, Snapshot *fresh, char *const *addresses, char *const *keep);
 
 bool function_is_display(const Function *f);
 bool function_is_bridge(const Function *f);

@@ -46,6 +46,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         text_again = write_text(again, &n_again);
         FUZZ_ASSERT(n == n_again && memcmp(text, text_again, n) == 0);
         select_all(s);
-        FUZZ_ASSERT(snapshot_merge(s, again, NULL) >= 0);
+        FUZZ_ASSERT(snapshot_merge(s, again, NULL, NULL) >= 0);
         return 0;
 }

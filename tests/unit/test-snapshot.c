@@ -269,7 +269,7 @@ static void test_merge_some(void) {
         fresh = read_text("iommu intel\ndriver new\n"
                           "function 0000:01:00.0 030000 10de 1b80 1043 85aa 7 vfio-pci\ndetailed\n"
                           "function 0000:03:00.0 030000 1002 1900 0 0 9 \\-\ndetailed\n");
-        g_assert_cmpint(snapshot_merge(s, fresh, addresses), ==, 0);
+        g_assert_cmpint(snapshot_merge(s, fresh, addresses, NULL), ==, 0);
 
         g_assert_cmpuint(s->n_functions, ==, 3);
         g_assert_cmpstr(s->functions[0].address, ==, "0000:00:01.0");
@@ -295,14 +295,14 @@ static void test_merge_all(void) {
         s = read_text("iommu none\nfunction 0000:01:00.0 030000 10de 1b80 0 0 7 \\-\ndetailed\nname GeForce\n"
                       "function 0000:02:00.0 030000 10de 1b80 0 0 7 \\-\n");
         fresh = read_text("iommu none\nfunction 0000:01:00.0 030000 1002 1900 0 0 7 \\-\n");
-        g_assert_cmpint(snapshot_merge(s, fresh, NULL), ==, 0);
+        g_assert_cmpint(snapshot_merge(s, fresh, NULL, NULL), ==, 0);
         g_assert_cmpuint(s->n_functions, ==, 1);
         /* Another card: not the name of the one that was there. */
         g_assert_null(s->functions[0].name);
         fresh = snapshot_free(fresh);
 
         fresh = read_text("iommu none\n");
-        g_assert_cmpint(snapshot_merge(s, fresh, NULL), ==, 0);
+        g_assert_cmpint(snapshot_merge(s, fresh, NULL, NULL), ==, 0);
         g_assert_cmpuint(s->n_functions, ==, 0);
 }
 
