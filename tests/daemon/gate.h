@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* gate: stops a step before it is done. The daemon runs gate-worker instead of its worker; a gate is a file GATE_DIR/VERB-TARGET
+ * (for a census: census-GROUP) with the number of steps of that name that pass before, and is good for one step. The step
+ * then waits until the test has said what becomes of it. */
+
+#define GATE_DIR "/run/gpuptd-sim/gates"
+#define GATE_SOCKET "/run/gpuptd-sim/gate"
+#define ENV_REAL_WORKER "GPUPT_REAL_WORKER"
+
+#include <sys/types.h>
+
+typedef struct Gate {
+        int fd;
+        pid_t pid;  /* of the gate-worker */
+        char *step; /* "VERB-TARGET" */
+} Gate;
+
+/* Before the daemon is started; for sim_daemon_start(). NULL-terminated. */
+const char *const *gate_environment(void);
+void gates_open(void);
+void gate_set(const char *verb, const char *target, unsigned pass);
+/* The next step that stands at a gate, whichever it is. */
+Gate *gate_wait(void);
+/* "go", "error ERRNO", or "say TEXT"; frees it. */
+void gate_answer(Gate *g, const char *verdict);
