@@ -6,7 +6,9 @@
 
 #include <systemd/sd-login.h>
 
+#include "dbus/names.h"
 #include "selector.h"
+#include "util/log-ids.h"
 #include "util/log.h"
 
 int gpu_new(Host *h, const char *address, Gpu **ret) {
@@ -26,6 +28,13 @@ int gpu_new(Host *h, const char *address, Gpu **ret) {
                                 h->run_dir);
                 g->record_unfit = true;
         }
+        /* What is known of it while it is not there. */
+        r = strv_extend(&g->functions, address);
+        for (char **a = g->record ? g->record->functions : NULL; a && *a && r >= 0; a++)
+                if (!strv_contains(g->functions, *a))
+                        r = strv_extend(&g->functions, *a);
+        if (r < 0)
+                return r;
         *ret = TAKE_PTR(g);
         return 0;
 }
@@ -325,8 +334,20 @@ static void forget_holders(Gpu *g) {
         g->holders = holders_free(g->holders);
 }
 
+/* What was no job's doing. That a VM opens or closes the card is how it is meant to be used. */
+static void log_change(const Gpu *g, GpuState before) {
+        bool used = (before == GPU_DETACHED && g->state == GPU_ASSIGNED) || (before == GPU_ASSIGNED && g->state == GPU_DETACHED);
+
+        if (g->state == before || g->job || g->stuck_job)
+                return;
+        (void) log_with(used ? LOG_INFO : LOG_NOTICE, 0, used ? NULL : MESSAGE_ID_GPU_CHANGED,
+                        LOG_FIELDS({ GPUPT_FIELD_GPU, g->address }), "%s: was %s, is %s now%s.", g->address,
+                        gpu_state_to_string(before), gpu_state_to_string(g->state), used ? "" : ", not by a job of gpuptd");
+}
+
 void gpu_update(Gpu *g) {
         const Function *display = gpu_display(g);
+        bool known = g->identity;
         GpuState before = g->state;
         int r = 0;
 
@@ -352,6 +373,8 @@ void gpu_update(Gpu *g) {
         if (!needs_look(g))
                 forget_holders(g);
         g->state = derive_state(g);
+        if (known)
+                log_change(g, before);
         if (g->state != GPU_STUCK)
                 note_vfio(g);
         if (g->state != before && g->state != GPU_ASSIGNED && !g->holders && needs_look(g) && !g->look)
