@@ -451,6 +451,16 @@ static int take_line(Job *j, const Step *step, char *const *words) {
         return 0;
 }
 
+/* Without these nothing may be changed: what the undo does not know it would leave, or clear. */
+static int check_saved(const Job *j, const Step *step) {
+        if (!saved_get(&j->intent->saved, step->target, "driver"))
+                return -EBADMSG;
+        for (char **a = step->arguments; a && *a; a++)
+                if (!saved_get(&j->intent->saved, *a, "driver"))
+                        return -EBADMSG;
+        return 0;
+}
+
 static int take_data(Job *j, const Step *step, const char *data, size_t size) {
         WordsReader reader = { .text = data, .size = size };
         int r;
@@ -461,8 +471,10 @@ static int take_data(Job *j, const Step *step, const char *data, size_t size) {
                 _cleanup_strv_free_ char **words = NULL;
 
                 r = words_reader_next(&reader, &words);
-                if (r <= 0)
+                if (r < 0)
                         return r;
+                if (r == 0)
+                        return step->verb == VERB_SAVE ? check_saved(j, step) : 0;
                 r = take_line(j, step, words);
                 if (r < 0)
                         return r;
@@ -665,10 +677,10 @@ static int resume_step(Job *j) {
         r = journal_read_result(j->gpu->host->run_dir, j->intent->id, number, &data, &error, &text);
         if (r < 0 || error > 0)
                 j->intent->begun--;
-        else {
+        else if (take_data(j, step, data, strlen(data)) < 0)
+                j->intent->begun--;
+        else
                 j->intent->done = j->intent->begun;
-                (void) take_data(j, step, data, strlen(data));
-        }
         return 0;
 }
 
