@@ -387,6 +387,166 @@ static void test_mode(const void *data) {
         scene_free(x.s);
 }
 
+/* ---- what the matrix has no place for ---- */
+
+#define CARD "0000:08:00.0"
+#define AUDIO "0000:08:00.1"
+
+/* The way back is blocked as well: it says so, remembers what was, and a plain attach makes it good. */
+static void test_undo_fails(void) {
+        static const char *const kinds[] = { "errno=EIO", "hang errno=EIO" };
+
+        for (size_t i = 0; i < ELEMENTSOF(kinds); i++) {
+                g_autoptr(Scene) s = scene_new("desktop", "/etc/gpuptd/gpuptd.conf",
+                                               "[Daemon]\nStepTimeoutSec=600\n", NULL);
+                unsigned fault;
+                const JobEnd *end;
+                const char *job;
+
+                (void) sim_fault(s->m, AUDIO, "bind", "errno=EIO"); /* to VFIO */
+                fault = sim_fault(s->m, AUDIO, "bind", kinds[i]);   /* and back */
+                job = job_start(s, "Detach", CARD, "");
+                if (i == 1) {
+                        sim_fault_wait(s->m, fault);
+                        g_assert_cmpstr(job_property(s, job, "State"), ==, "rolling-back");
+                        sim_daemon_kill(s->m);
+                        scene_start(s);
+                        g_assert_cmpstr(job_property(s, job, "State"), ==, "rolling-back");
+                        sim_fault_release(s->m, fault);
+                }
+                end = job_wait(s, job);
+                assert_end(s, end, "failed", "Failed");
+                assert_has(end->message, "could not be undone");
+                assert_has(end->message, AUDIO);
+                g_assert_cmpstr(state_of(s, CARD), ==, "partial");
+                assert_drivers(s, "nouveau", CARD, NULL);
+                assert_drivers(s, "", AUDIO, NULL);
+
+                /* Also for a daemon that was not there. */
+                sim_daemon_kill(s->m);
+                scene_start(s);
+                g_assert_cmpstr(state_of(s, CARD), ==, "partial");
+                assert_end(s, attach(s, CARD, ""), "done", "");
+                assert_as_at_first(s);
+        }
+}
+
+/* The module does not come, or its unit hangs. */
+static void test_module(void) {
+        static const char unit[] = "gpuptd-modprobe@vfio_pci.service";
+        g_autoptr(Scene) s = scene_new("desktop", "/etc/gpuptd/gpuptd.conf", "[Daemon]\nStepTimeoutSec=1\n", NULL);
+        const JobEnd *end;
+        unsigned fault;
+
+        (void) sim_command(s->m, "module vfio_pci absent");
+        end = detach(s, CARD, "");
+        assert_end(s, end, "rolled-back", "DriverMissing");
+        assert_has(end->message, CARD);
+        assert_has(end->message, "vfio");
+        assert_as_at_first(s);
+        (void) sim_command(s->m, "module vfio_pci installed");
+
+        fault = sim_fault(s->m, unit, "start", "hang");
+        end = detach(s, CARD, "");
+        assert_end(s, end, "rolled-back", "Timeout");
+        assert_as_at_first(s);
+        g_assert_cmpstr(state_of(s, CARD), ==, "host");
+        sim_fault_release(s->m, fault);
+        (void) sim_command(s->m, "wait-unit %s inactive", unit);
+        assert_end(s, detach(s, CARD, ""), "done", "");
+        assert_end(s, attach(s, CARD, ""), "done", "");
+        assert_as_at_first(s);
+}
+
+static void test_module_daemon(void) {
+        g_autoptr(Scene) s = scene_new("desktop", NULL);
+        unsigned fault = sim_fault(s->m, "vfio_pci", "load", "hang");
+        const char *job = job_start(s, "Detach", CARD, "");
+
+        sim_fault_wait(s->m, fault);
+        sim_daemon_kill(s->m);
+        scene_start(s);
+        assert_alive(s);
+        sim_fault_release(s->m, fault);
+        assert_end(s, job_wait(s, job), "done", "");
+        assert_end(s, attach(s, CARD, ""), "done", "");
+        assert_as_at_first(s);
+}
+
+/* A daemon that dies over the same job again and again does not go on for ever. */
+static void test_daemon_twice(void) {
+        g_autoptr(Scene) s = scene_new_without_daemon("desktop");
+        const char *job;
+        Gate *gate;
+
+        gates_open();
+        s->environment = gate_environment();
+        gate_set("verify", CARD, 0);
+        scene_start(s);
+        job = job_start(s, "Detach", CARD, "");
+        for (unsigned i = 0; i < 2; i++) {
+                gate = gate_wait();
+                sim_daemon_kill(s->m);
+                g_assert_cmpint(kill(gate->pid, SIGKILL), ==, 0);
+                (void) sim_wait_ended(s->m, gate->pid);
+                gate_answer(gate, "go");
+                gate_set("verify", CARD, 0);
+                scene_start(s);
+        }
+        assert_end(s, job_wait(s, job), "rolled-back", "Failed");
+        assert_as_at_first(s);
+        g_assert_cmpstr(state_of(s, CARD), ==, "host");
+}
+
+/* The daemon goes while a card is stuck, and another one comes: it knows, waits, and undoes. */
+static void test_stuck_restart(void) {
+        g_autoptr(Scene) s = scene_new("desktop", "/etc/gpuptd/gpuptd.conf", "[Daemon]\nStepTimeoutSec=1\n", NULL);
+        unsigned fault = sim_fault(s->m, AUDIO, "unbind", "hang");
+        const char *job = job_start(s, "Detach", CARD, "");
+
+        sim_fault_wait(s->m, fault);
+        assert_end(s, job_wait(s, job), "stuck", "Stuck");
+        sim_daemon_kill(s->m);
+        scene_start(s);
+        wait_state(s, CARD, "stuck");
+        assert_end(s, attach(s, CARD, ""), "refused", "Stuck");
+        sim_fault_release(s->m, fault);
+        wait_state(s, CARD, "host");
+        sim_wait_property(s->m, gpu_path(s, CARD), GPUPT_GPU_INTERFACE, "Job", "/");
+        assert_end(s, attach(s, CARD, ""), "done", "");
+        assert_as_at_first(s);
+}
+
+/* Somebody opens the card between the last look and the unbind, which then waits for him: he is named, and his end lets
+ * the step go. */
+static void test_stuck_holder(void) {
+        g_autoptr(Scene) s = scene_new_without_daemon("desktop");
+        g_autofree char *who = NULL;
+        const JobEnd *end;
+        const char *job;
+        pid_t holder;
+        Gate *gate;
+
+        gates_open();
+        s->environment = gate_environment();
+        put_file("/etc/gpuptd/gpuptd.conf", "[Daemon]\nStepTimeoutSec=1\n");
+        gate_set("unbind", AUDIO, 0);
+        scene_start(s);
+        job = job_start(s, "Detach", CARD, "");
+        gate = gate_wait();
+        holder = process_start(s, "player", node_of(s, AUDIO, "pcm"));
+        gate_answer(gate, "go");
+        end = job_wait(s, job);
+        assert_end(s, end, "stuck", "Stuck");
+        who = g_strdup_printf("pid %d", holder);
+        assert_has(end->message, who);
+        assert_has(end->message, "player");
+        assert_has(gpu_property(s, CARD, "HealthFindings"), who);
+        sim_let_go(s->m, holder);
+        wait_state(s, CARD, "host");
+        assert_as_at_first(s);
+}
+
 int main(int argc, char *argv[]) {
         sim_init(&argc, &argv);
         for (unsigned mode = 0; mode < _MODE_MAX; mode++)
@@ -395,5 +555,11 @@ int main(int argc, char *argv[]) {
 
                         g_test_add_data_func(path, GINT_TO_POINTER(mode * 2 + attach), test_mode);
                 }
+        g_test_add_func("/faults/undo-fails", test_undo_fails);
+        g_test_add_func("/faults/module", test_module);
+        g_test_add_func("/faults/module-daemon", test_module_daemon);
+        g_test_add_func("/faults/daemon-twice", test_daemon_twice);
+        g_test_add_func("/faults/stuck-restart", test_stuck_restart);
+        g_test_add_func("/faults/stuck-holder", test_stuck_holder);
         return g_test_run();
 }
