@@ -42,6 +42,13 @@ int saved_add(Saved *s, const char *subject, const char *key, const char *value)
         return 0;
 }
 
+int saved_replace(Saved *s, const char *subject, const char *key, const char *value) {
+        for (size_t i = 0; i < s->n; i++)
+                if (streq(s->list[i].subject, subject) && streq(s->list[i].key, key))
+                        return free_and_strdup(&s->list[i].value, value);
+        return saved_add(s, subject, key, value);
+}
+
 int saved_copy(Saved *s, const Saved *from) {
         for (size_t i = 0; i < from->n; i++) {
                 int r = saved_add(s, from->list[i].subject, from->list[i].key, from->list[i].value);

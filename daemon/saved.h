@@ -24,6 +24,8 @@ void saved_done(Saved *s);
 const char *saved_get(const Saved *s, const char *subject, const char *key);
 /* Keeps an existing value. */
 int saved_add(Saved *s, const char *subject, const char *key, const char *value);
+/* Puts it in the place of an existing one. */
+int saved_replace(Saved *s, const char *subject, const char *key, const char *value);
 int saved_copy(Saved *s, const Saved *from);
 
 /* Lines `saved SUBJECT KEY VALUE`. */
