@@ -559,7 +559,40 @@ static void on_node(const char *name, void *userdata) {
         }
 }
 
-static int on_machine(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+/* A VM manager with a private /dev (libvirt) opens nodes that nobody can watch, and registers the machine before its process
+ * opens anything: so a new machine is followed by a few looks, further and further apart. */
+static const uint64_t machine_pause_usec[] = { 500000, 1000000, 2000000, 4000000, 8000000, 16000000, 30000000 };
+
+static bool waits_for_vm(const Manager *m) {
+        LIST_FOREACH(gpus, g, m->gpus)
+                if (g->state == GPU_DETACHED)
+                        return true;
+        return false;
+}
+
+static int on_machine_look(sd_event_source *source, uint64_t usec, void *userdata) {
+        Manager *m = ASSERT_PTR(userdata);
+        int r;
+
+        on_node(NULL, m);
+        if (++m->machine_round >= ELEMENTSOF(machine_pause_usec) || !waits_for_vm(m))
+                return 0;
+        r = sd_event_source_set_time_relative(source, machine_pause_usec[m->machine_round]);
+        return r < 0 ? r : sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+static int on_machine_new(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        Manager *m = ASSERT_PTR(userdata);
+
+        m->machine_round = 0;
+        m->machine_looks = sd_event_source_disable_unref(m->machine_looks);
+        if (waits_for_vm(m) && sd_event_add_time_relative(m->event, &m->machine_looks, CLOCK_MONOTONIC,
+                                                          machine_pause_usec[0], 0, on_machine_look, m) < 0)
+                (void) log_oom();
+        return 0;
+}
+
+static int on_machine_removed(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         on_node(NULL, userdata);
         return 0;
 }
@@ -641,11 +674,11 @@ int manager_start(Manager *m) {
         if (r < 0)
                 return log_error_errno(r, "Failed to watch the VFIO nodes: %m");
         r = sd_bus_match_signal_async(m->bus, &m->machine_new, "org.freedesktop.machine1", "/org/freedesktop/machine1",
-                                      "org.freedesktop.machine1.Manager", "MachineNew", on_machine, NULL, m);
+                                      "org.freedesktop.machine1.Manager", "MachineNew", on_machine_new, NULL, m);
         if (r >= 0)
                 r = sd_bus_match_signal_async(m->bus, &m->machine_removed, "org.freedesktop.machine1",
                                               "/org/freedesktop/machine1", "org.freedesktop.machine1.Manager",
-                                              "MachineRemoved", on_machine, NULL, m);
+                                              "MachineRemoved", on_machine_removed, NULL, m);
         if (r >= 0)
                 r = sd_event_add_time_relative(m->event, &m->ready, CLOCK_MONOTONIC, READY_LIMIT_USEC, 0, on_ready_limit, m);
         if (r < 0)
@@ -680,6 +713,7 @@ Manager *manager_free(Manager *m) {
         }
         sd_event_source_disable_unref(m->ready);
         sd_event_source_disable_unref(m->tell);
+        sd_event_source_disable_unref(m->machine_looks);
         sd_bus_slot_unref(m->machine_new);
         sd_bus_slot_unref(m->machine_removed);
         udev_monitor_free(m->monitor);
