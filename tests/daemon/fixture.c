@@ -84,9 +84,21 @@ Scene *scene_new(const char *topology, ...) {
         return s;
 }
 
+/* Whatever it is in the middle of, it ends when it is told to; what a sanitizer has to say is in its log. */
+static void stop_daemon(Scene *s) {
+        int status;
+
+        if (sim_daemon_pid(s->m) == 0)
+                return;
+        status = sim_daemon_stop(s->m);
+        if (status != 0 || strstr(sim_daemon_log(s->m), "Sanitizer") || strstr(sim_daemon_log(s->m), "runtime error:"))
+                g_error("the daemon ended with %x", (unsigned) status);
+}
+
 void scene_free(Scene *s) {
         if (!s)
                 return;
+        stop_daemon(s);
         sim_recorder_free(s->jobs);
         sim_machine_free(s->m);
         g_ptr_array_unref(s->ends);
@@ -479,6 +491,7 @@ const char *state_of(Scene *s, const char *gpu) {
 
 void wait_state(Scene *s, const char *gpu, const char *state) {
         sim_wait_property(s->m, gpu_path(s, gpu), GPUPT_GPU_INTERFACE, "State", state);
+        sim_wait_property(s->m, gpu_path(s, gpu), GPUPT_GPU_INTERFACE, "Job", "/");
 }
 
 const char *holders_of(Scene *s, const char *gpu) {

@@ -90,6 +90,7 @@ const char *property_text(Scene *s, const char *path, const char *interface, con
 const char *gpu_property(Scene *s, const char *gpu, const char *property);
 void wait_gpu_property(Scene *s, const char *gpu, const char *property, const char *value);
 const char *state_of(Scene *s, const char *gpu);
+/* Until that is its state, and no job runs on it. */
 void wait_state(Scene *s, const char *gpu, const char *state);
 /* The dictionaries of ListHolders, one line each. */
 const char *holders_of(Scene *s, const char *gpu);
