@@ -118,6 +118,13 @@ bool inhibitor_sleeping(const Inhibitor *i) {
         return i->sleeping;
 }
 
+static void set_sleeping(Inhibitor *i, bool sleeping) {
+        if (i->sleeping == sleeping)
+                return;
+        i->sleeping = sleeping;
+        i->handler(sleeping, i->userdata);
+}
+
 static int on_prepare_for_sleep(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
         Inhibitor *i = ASSERT_PTR(userdata);
         int start, r;
@@ -129,10 +136,9 @@ static int on_prepare_for_sleep(sd_bus_message *m, void *userdata, sd_bus_error 
                 (void) log_debug_errno(r, "Cannot read logind's PrepareForSleep, ignoring: %m");
                 return 0;
         }
-        i->sleeping = start;
         if (!start && i->holds > 0 && i->fd < 0)
                 take_lock(i);
-        i->handler(start, i->userdata);
+        set_sleeping(i, start);
         return 0;
 }
 
@@ -154,7 +160,7 @@ static int on_state_reply(sd_bus_message *reply, void *userdata, sd_bus_error *r
         if (r < 0)
                 (void) log_debug_errno(r, "Cannot read logind's PreparingForSleep, ignoring: %m");
         else
-                i->sleeping = sleeping;
+                set_sleeping(i, sleeping);
         return 0;
 }
 
@@ -190,7 +196,7 @@ static int on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *ret
                 return 0;
         }
         /* Whatever the former owner prepared, it will not announce the end of it. */
-        i->sleeping = false;
+        set_sleeping(i, false);
         (void) free_and_strdup(&i->owner, isempty(new_owner) ? NULL : new_owner);
         if (!i->owner)
                 return 0;

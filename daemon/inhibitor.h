@@ -11,7 +11,8 @@
 
 typedef struct Inhibitor Inhibitor;
 
-/* start: PrepareForSleep(true) or (false) was signalled. The handler must not free the inhibitor. */
+/* inhibitor_sleeping() has changed: by PrepareForSleep, by what logind says when it is found, or because it has gone. The
+ * handler must not free the inhibitor. */
 typedef void (*inhibitor_sleep_handler_t)(bool start, void *userdata);
 
 int inhibitor_new(sd_bus *bus, inhibitor_sleep_handler_t handler, void *userdata, Inhibitor **ret);

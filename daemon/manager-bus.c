@@ -263,7 +263,7 @@ static int property_sleeping(sd_bus *bus, const char *path, const char *interfac
                              void *userdata, sd_bus_error *error) {
         Manager *m = ASSERT_PTR(userdata);
 
-        return sd_bus_message_append(reply, "b", m->sleeping);
+        return sd_bus_message_append(reply, "b", inhibitor_sleeping(m->inhibitor));
 }
 
 static int property_last_sleep(sd_bus *bus, const char *path, const char *interface, const char *property,

@@ -148,7 +148,7 @@ static void follow_released_leases(Manager *m) {
 
                 if (!l->lease->released || !m->inventoried)
                         continue;
-                if (g && (g->job || g->stuck_job || g->look || g->state == GPU_ASSIGNED || m->sleeping))
+                if (g && (g->job || g->stuck_job || g->look || g->state == GPU_ASSIGNED || inhibitor_sleeping(m->inhibitor)))
                         continue;
                 if (g && g->state != GPU_HOST && g->state != GPU_ABSENT) {
                         r = manager_start_job(m, g, OPERATION_ATTACH, &options, l->lease->uid, NULL, NULL, &job);
@@ -190,7 +190,7 @@ const char *manager_refuse_job(const Manager *m, const Gpu *g, const char *sende
         if (g->record_unfit) {
                 name = GPUPT_ERROR_INCONSISTENT;
                 format = "What is remembered of %s does not fit the hardware; see journalctl -u gpuptd.";
-        } else if (m->sleeping) {
+        } else if (inhibitor_sleeping(m->inhibitor)) {
                 name = GPUPT_ERROR_SLEEP_IN_PROGRESS;
                 format = "The host is about to sleep; %s stays as it is until it wakes.";
         } else if (sender && count_jobs(m, sender) >= m->host->config->jobs_per_sender) {
@@ -600,7 +600,6 @@ static int on_machine_removed(sd_bus_message *message, void *userdata, sd_bus_er
 static void on_sleep(bool start, void *userdata) {
         Manager *m = ASSERT_PTR(userdata);
 
-        m->sleeping = start;
         m->hooks.sleeping_changed(m);
         if (!start)
                 (void) manager_rescan(m);

@@ -54,7 +54,6 @@ struct Manager {
         LIST_HEAD(ManagerLease, leases);
         LIST_HEAD(Request, requests); /* method calls that wait for polkit or a census: request.c */
         unsigned last_lease;
-        bool sleeping;
         bool inventoried;     /* the first inventory was taken in, and what the last daemon left was taken up */
         sd_event_source *ready;
         bool ready_sent;
