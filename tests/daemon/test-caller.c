@@ -399,6 +399,27 @@ static void test_sleep(void) {
         assert_end(s, detach(s, CARD, ""), "done", "");
 }
 
+/* A daemon that begins within a sleep knows of it; and a logind that dies in one does not refuse jobs for ever. */
+static void test_sleep_restart(void) {
+        g_autoptr(Scene) s = scene_new("desktop", NULL);
+        unsigned fault = sim_fault(s->m, "login1", "sleep", "hang");
+
+        g_assert_cmpint(sd_bus_call_method(sim_bus(s->m), "org.freedesktop.login1", "/org/freedesktop/login1",
+                                           "org.freedesktop.login1.Manager", "Suspend", NULL, NULL, "b", false), >=, 0);
+        sim_fault_wait(s->m, fault);
+        sim_daemon_kill(s->m);
+        scene_start(s);
+        sim_wait_property(s->m, GPUPT_OBJECT_PATH, GPUPT_MANAGER_INTERFACE, "Sleeping", "true");
+        assert_end(s, detach(s, CARD, ""), "refused", "SleepInProgress");
+        (void) sim_command(s->m, "login1 gone");
+        sim_wait_property(s->m, GPUPT_OBJECT_PATH, GPUPT_MANAGER_INTERFACE, "Sleeping", "false");
+        assert_end(s, detach(s, CARD, ""), "done", "");
+        sim_fault_release(s->m, fault);
+        (void) sim_command(s->m, "login1 back");
+        assert_end(s, attach(s, CARD, ""), "done", "");
+        assert_as_at_first(s);
+}
+
 static void test_inhibitor(void) {
         g_autoptr(Scene) s = scene_new("desktop", NULL);
         unsigned save = sim_fault(s->m, CARD, "read:driver_override", "hang");
@@ -436,6 +457,7 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/caller/ids", test_ids);
         g_test_add_func("/caller/list-jobs", test_list_jobs);
         g_test_add_func("/caller/sleep", test_sleep);
+        g_test_add_func("/caller/sleep-restart", test_sleep_restart);
         g_test_add_func("/caller/inhibitor", test_inhibitor);
         return g_test_run();
 }

@@ -58,7 +58,7 @@ typedef struct Matrix {
 
 /* One step of one card. */
 typedef struct Case {
-        char slot[11], gpu[16], audio[16];
+        char *slot, *gpu, *audio; /* "0000:20:00" and its functions */
         const char *step; /* weak, in the first card's words */
         char *key;        /* of its gate, or NULL */
         unsigned fault;   /* in the kernel, or 0 */
@@ -344,9 +344,9 @@ static void run_cases(const Matrix *x, unsigned first, unsigned n) {
                 Case *c = cases + i;
 
                 c->step = g_ptr_array_index(x->steps, first + i);
-                (void) snprintf(c->slot, sizeof(c->slot), "0000:%c0:00", '1' + (char) i);
-                (void) snprintf(c->gpu, sizeof(c->gpu), "%s.0", c->slot);
-                (void) snprintf(c->audio, sizeof(c->audio), "%s.1", c->slot);
+                c->slot = g_strdup_printf("0000:%u0:00", i + 1);
+                c->gpu = g_strdup_printf("%s.0", c->slot);
+                c->audio = g_strdup_printf("%s.1", c->slot);
                 if (x->attach)
                         assert_end(x->s, detach(x->s, c->gpu, ""), "done", "");
         }
@@ -361,6 +361,9 @@ static void run_cases(const Matrix *x, unsigned first, unsigned n) {
         for (unsigned i = 0; i < n; i++) {
                 assert_end(x->s, attach(x->s, cases[i].gpu, ""), "done", "");
                 g_free(cases[i].key);
+                g_free(cases[i].slot);
+                g_free(cases[i].gpu);
+                g_free(cases[i].audio);
         }
         assert_as_at_first(x->s);
 }

@@ -452,6 +452,31 @@ static void test_not_viable(void) {
         assert_as_at_first(s);
 }
 
+/* Two cards below one bridge: it stays awake until both are back, whoever was first. */
+static void test_shared_bridge(void) {
+        g_autofree char *topology = changed_topology("desktop", "bridge   0000:00:03.2 id=1022:1483 group=3 secondary=09 slot=2\n",
+                                                     "bridge   0000:00:03.2 id=1022:1483 group=3 secondary=05 power=auto\n"
+                                                     "bridge   0000:05:00.0 id=10b5:8747 group=3 secondary=06 power=auto\n"
+                                                     "bridge   0000:06:08.0 id=10b5:8747 group=33 secondary=09 power=auto\n"
+                                                     "bridge   0000:06:09.0 id=10b5:8747 group=34 secondary=0b power=auto\n"
+                                                     "function 0000:0b:00.0 id=10de:1e84 subsystem=1043:8706 class=030000 group=40\n");
+        g_autoptr(Scene) s = scene_new(topology, "/etc/gpuptd/gpuptd.conf", "[Session]\nLastDisplay=allow\n", NULL);
+        static const char *const cards[] = { "0000:09:00.0", "0000:0b:00.0" };
+
+        put_file(topology, NULL);
+        g_assert_cmpstr(power_control(s, "0000:05:00.0"), ==, "auto");
+        for (unsigned last = 0; last < 2; last++) {
+                assert_end(s, detach(s, cards[0], ""), "done", "");
+                assert_end(s, detach(s, cards[1], ""), "done", "");
+                assert_end(s, attach(s, cards[last], ""), "done", "");
+                g_assert_cmpstr(power_control(s, "0000:05:00.0"), ==, "on");
+                g_assert_cmpstr(d3cold(s, "0000:05:00.0"), ==, "0");
+                g_assert_cmpstr(d3cold(s, "0000:00:03.2"), ==, "0");
+                assert_end(s, attach(s, cards[1 - last], ""), "done", "");
+                assert_as_at_first(s);
+        }
+}
+
 static void test_busy(void) {
         g_autoptr(Scene) s = scene_new("desktop", NULL);
         unsigned fault = sim_fault(s->m, CARD, "driver_override", "hang");
@@ -517,6 +542,7 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/transition/last-display", test_last_display);
         g_test_add_func("/transition/last-display-session", test_last_display_session);
         g_test_add_func("/transition/not-viable", test_not_viable);
+        g_test_add_func("/transition/shared-bridge", test_shared_bridge);
         g_test_add_func("/transition/busy", test_busy);
         g_test_add_func("/transition/later-releases", test_later_releases);
         return g_test_run();
