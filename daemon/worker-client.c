@@ -264,12 +264,12 @@ int process_start_time(uint32_t pid, uint64_t *ret) {
         int r;
 
         (void) snprintf(path, sizeof(path), "/proc/%u/stat", pid);
-        r = read_line_at(AT_FDCWD, path, &line);
+        r = read_file_at(AT_FDCWD, path, 4095, &line, NULL);
         if (r == -ENOENT || r == -ESRCH)
                 return -ESRCH;
         if (r < 0)
                 return r;
-        /* The command in field 2 may contain anything but ends with the last ')'. */
+        /* The command in field 2 may contain anything, newlines too, but ends with the last ')'. */
         p = strrchr(line, ')');
         for (unsigned field = 2; p && field < 22; field++) {
                 p = strchr(p, ' ');

@@ -22,11 +22,10 @@ int process_start_time(uint32_t pid, uint64_t *ret) {
         int r;
 
         (void) snprintf(path, sizeof(path), "/proc/%u/stat", pid);
-        r = read_line_at(AT_FDCWD, path, &line);
+        r = read_file_at(AT_FDCWD, path, 4095, &line, NULL);
         if (r < 0)
                 return r == -ENOENT ? -ESRCH : r;
-        /* The command in field 2 may contain anything, also a closing parenthesis. A newline in it ends our line early;
-         * the kernel escapes it (fs/proc/array.c proc_task_name()). */
+        /* The command in field 2 may contain anything, also closing parentheses and (measured on 6.18) newlines. */
         field = strrchr(line, ')');
         if (!field)
                 return -EBADMSG;

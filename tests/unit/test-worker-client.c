@@ -371,7 +371,7 @@ static void test_start_time(void) {
         uint64_t start, again;
 
         g_assert_cmpint(process_start_time((uint32_t) getpid(), &start), ==, 0);
-        g_assert_cmpint(prctl(PR_SET_NAME, ") R 1 2 3 (x"), ==, 0);
+        g_assert_cmpint(prctl(PR_SET_NAME, ") R 1\n2 3 (x"), ==, 0);
         g_assert_cmpint(process_start_time((uint32_t) getpid(), &again), ==, 0);
         g_assert_cmpuint(start, ==, again);
         g_assert_cmpint(process_start_time(0, &start), ==, -ESRCH);
