@@ -11,7 +11,7 @@
  * more, -EISDIR/-ENXIO for what is not a regular (or sysfs/procfs) file. */
 int read_file_at(int dir_fd, const char *path, size_t max, char **ret, size_t *ret_size);
 
-/* Reads an attribute of one line (sysfs, procfs): without the trailing newline, at most 4095 bytes. */
+/* Reads the first line of an attribute (sysfs, procfs), without its newline; -EFBIG if it has more than 4095 bytes. */
 int read_line_at(int dir_fd, const char *path, char **ret);
 
 /* One write(2) of the whole value to an existing file (sysfs attribute): its errno is the kernel's answer. May block
