@@ -355,8 +355,14 @@ static int begin_step(Job *j, const Plan *plan) {
                 if (r >= 0)
                         r = process_start_time(j->intent->worker_pid, &j->intent->worker_start);
         }
-        if (r >= 0)
+        if (r >= 0) {
                 r = journal_write(j->gpu->host->run_dir, j->intent);
+                /* No room in /run is no reason to leave a card half-way. */
+                if (r < 0 && j->stage == STAGE_UNDO) {
+                        log_warning_errno(r, "Failed to write down how far the undo of job %u is, going on: %m", j->intent->id);
+                        r = 0;
+                }
+        }
         if (r < 0)
                 return r;
         if (verb_info(step->verb)->writes && !j->writes) {
@@ -532,10 +538,29 @@ static void job_stuck(Job *j) {
                 announce_stuck(j, NULL);
 }
 
+/* The new file before the old one goes. Where there is no room for it, the job keeps its number. */
+static void renumber(Job *j) {
+        const char *run_dir = j->gpu->host->run_dir;
+        Intent old = { .id = j->intent->id };
+        unsigned id;
+        int r;
+
+        r = journal_next_id(run_dir, &id);
+        if (r >= 0) {
+                j->intent->id = id;
+                r = journal_write(run_dir, j->intent);
+        }
+        if (r >= 0)
+                r = journal_remove(run_dir, &old);
+        else
+                j->intent->id = old.id;
+        if (r < 0)
+                log_warning_errno(r, "Failed to give the rest of job %u a number and a journal of its own, going on: %m", old.id);
+}
+
 /* The kernel let go. The job had ended, so what is left of it is a new one. */
 static int job_come_back(Job *j, JobStage stage) {
         Host *h = j->gpu->host;
-        unsigned id;
         int r;
 
         job_log(j, LOG_NOTICE, MESSAGE_ID_GPU_UNSTUCK, NULL, "the kernel call has returned; what the job had changed is undone.");
@@ -543,19 +568,11 @@ static int job_come_back(Job *j, JobStage stage) {
         j->gpu->job = j;
         free(j->gpu->stuck);
         j->gpu->stuck = NULL;
-        r = journal_next_id(h->run_dir, &id);
-        if (r < 0)
-                return r;
-        /* The new file before the old one goes. The worker's results bear the old id, so it is not used on. */
+        /* The worker's results bear the old number, so it is not used on. */
         j->runner = step_runner_free(j->runner);
-        Intent old = { .id = j->intent->id };
-        j->intent->id = id;
         j->intent->worker_pid = 0;
-        r = journal_write(h->run_dir, j->intent);
-        if (r >= 0)
-                r = journal_remove(h->run_dir, &old);
-        if (r >= 0)
-                r = step_runner_new(j->gpu, id, on_run, j, &j->runner);
+        renumber(j);
+        r = step_runner_new(j->gpu, j->intent->id, on_run, j, &j->runner);
         j->stage = stage;
         j->state = JOB_ROLLING_BACK;
         h->listener.job_started(j, h->listener.userdata);

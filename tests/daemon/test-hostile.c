@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -382,6 +383,51 @@ static void test_next_id(void) {
         assert_as_at_first(s);
 }
 
+static void fill_up(void) {
+        int fd = open(GPUPT_RUN_DIR "/fill", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        char zeros[512] = {};
+
+        while (write(fd, zeros, sizeof(zeros)) > 0)
+                ;
+        g_assert_cmpint(errno, ==, ENOSPC);
+        (void) close(fd);
+}
+
+/* No room for the journal: nothing is begun; and what has begun is undone all the same. */
+static void test_full(void) {
+        g_autoptr(Scene) s = scene_new_without_daemon("desktop");
+        unsigned fault;
+        const char *job;
+
+        g_assert_cmpint(mkdir(GPUPT_RUN_DIR, 0700), ==, 0);
+        g_assert_cmpint(mount("tmpfs", GPUPT_RUN_DIR, "tmpfs", MS_NOSUID | MS_NODEV, "size=128k,mode=700"), ==, 0);
+        put_file("/etc/gpuptd/gpuptd.conf", "[Daemon]\nStepTimeoutSec=1\n");
+        scene_start(s);
+        fill_up();
+        g_assert_cmpstr(detach(s, CARD, "")->result, ==, "refused");
+        assert_as_at_first(s);
+        put_file(GPUPT_RUN_DIR "/fill", NULL);
+
+        /* Within a step, and past its limit. */
+        for (unsigned i = 0; i < 2; i++) {
+                fault = sim_fault(s->m, CARD, "unbind", "hang");
+                job = job_start(s, "Detach", CARD, "");
+                sim_fault_wait(s->m, fault);
+                fill_up();
+                if (i == 1)
+                        assert_end(s, job_wait(s, job), "stuck", "Stuck");
+                sim_fault_release(s->m, fault);
+                if (i == 0)
+                        assert_end(s, job_wait(s, job), "rolled-back", "Failed");
+                wait_state(s, CARD, "host");
+                assert_as_at_first(s);
+                put_file(GPUPT_RUN_DIR "/fill", NULL);
+        }
+        assert_works(s);
+        scene_free(g_steal_pointer(&s));
+        (void) umount2(GPUPT_RUN_DIR, MNT_DETACH);
+}
+
 /* ---- configuration ---- */
 
 static void test_configuration(void) {
@@ -482,6 +528,7 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/hostile/record", test_record);
         g_test_add_func("/hostile/leases", test_leases);
         g_test_add_func("/hostile/next-id", test_next_id);
+        g_test_add_func("/hostile/full", test_full);
         g_test_add_func("/hostile/configuration", test_configuration);
         g_test_add_func("/hostile/worker", test_worker);
         return g_test_run();
