@@ -70,7 +70,9 @@ int main(int argc, char **argv) {
         Client client = { .options = &options };
         int r;
 
-        (void) setlocale(LC_ALL, "");
+        /* Widths of characters, names of days; the rest would be files to open for nothing. */
+        (void) setlocale(LC_CTYPE, "");
+        (void) setlocale(LC_TIME, "");
 
         r = options_parse(&options, argc, argv, &args);
         if (r == -EINVAL)
