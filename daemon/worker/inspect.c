@@ -305,12 +305,14 @@ static int inspect_attributes(Function *f, int fd) {
                 if (r < 0)
                         return r;
         }
-        r = read_optional(fd, "boot_vga", &boot_vga);
-        if (r >= 0)
-                r = read_optional(fd, "reset_method", &methods);
+        r = read_optional(fd, "reset_method", &methods);
+        /* Nothing else has boot_vga (drivers/pci/pci-sysfs.c pci_dev_attrs_are_visible()) or decodes. */
+        if (r >= 0 && f->class >> 8 == 0x0300) {
+                r = read_optional(fd, "boot_vga", &boot_vga);
+                if (r >= 0)
+                        r = read_vga_decodes(f->address, &f->vga_decodes);
+        }
         f->boot_vga = streq_ptr(boot_vga, "1");
-        if (r >= 0 && f->class >> 8 == 0x0300)
-                r = read_vga_decodes(f->address, &f->vga_decodes);
         f->has_vfs = faccessat(fd, "virtfn0", F_OK, AT_SYMLINK_NOFOLLOW) >= 0;
         for (char *m = methods ? strtok_r(methods, " ", &save) : NULL; m && r >= 0; m = strtok_r(NULL, " ", &save))
                 r = strv_extend(&f->reset_methods, m);
