@@ -56,13 +56,16 @@ static void print_signal(FILE *f, const sd_bus_vtable *v) {
         fputs("    </signal>\n", f);
 }
 
+/* That a property emits PropertiesChanged is what an interface without the annotation says. */
 static void print_property(FILE *f, const sd_bus_vtable *v) {
-        const char *emits = v->flags & SD_BUS_VTABLE_PROPERTY_CONST          ? "const"
-                            : v->flags & SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE ? "true"
-                                                                             : "false";
+        const char *emits = v->flags & SD_BUS_VTABLE_PROPERTY_CONST ? "const" : "false";
 
-        fprintf(f, "    <property name=\"%s\" type=\"%s\" access=\"read\">\n", v->x.property.member, v->x.property.signature);
-        fprintf(f, "      <annotation name=\"org.freedesktop.DBus.Property.EmitsChangedSignal\" value=\"%s\"/>\n", emits);
+        fprintf(f, "    <property name=\"%s\" type=\"%s\" access=\"read\"", v->x.property.member, v->x.property.signature);
+        if (v->flags & SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE) {
+                fputs("/>\n", f);
+                return;
+        }
+        fprintf(f, ">\n      <annotation name=\"org.freedesktop.DBus.Property.EmitsChangedSignal\" value=\"%s\"/>\n", emits);
         fputs("    </property>\n", f);
 }
 
