@@ -102,20 +102,20 @@ static void job_announce_end(Job *j) {
         g->host->listener.job_ended(j, g->host->listener.userdata);
 }
 
-/* A function that was with VFIO before this job has its driver, override and power from whoever bound it there. */
-static bool is_of_host(const Job *j, const SavedValue *v) {
-        static const char *const keys[] = { "driver", "override", "power-control" };
+/* Into the record goes what the host had given a function. One that was with VFIO before this job has its driver, override
+ * and power from whoever bound it there. Values that an earlier detach has recorded are older, and stay; but driver and
+ * override are the last ones that the host had on it, should somebody have brought it back meanwhile. */
+static int remember_value(HostRecord *record, const Saved *saved, const SavedValue *v) {
+        const char *driver = saved_get(saved, v->subject, "driver");
+        bool binding = streq(v->key, "driver") || streq(v->key, "override");
 
-        if (!driver_is_vfio(saved_get(&j->intent->saved, v->subject, "driver")))
-                return true;
-        for (size_t i = 0; i < ELEMENTSOF(keys); i++)
-                if (streq(v->key, keys[i]))
-                        return false;
-        return true;
+        if (driver_is_vfio(driver) && (binding || streq(v->key, "power-control")))
+                return 0;
+        return binding && !isempty(driver) ? saved_replace(&record->saved, v->subject, v->key, v->value)
+                                           : saved_add(&record->saved, v->subject, v->key, v->value);
 }
 
-/* What a done detach, or one that could not be undone, leaves for the attach that will restore it. Values that an earlier
- * detach has recorded are older, and stay; but the driver is the last one that the host had on the function. */
+/* What a done detach, or one that could not be undone, leaves for the attach that will restore it. */
 static int remember_host(Job *j) {
         static const char *const keys[] = { "driver", "override", "power-control", "d3cold", "reset-method", "drm", "console" };
         Gpu *g = j->gpu;
@@ -135,10 +135,8 @@ static int remember_host(Job *j) {
                 const SavedValue *v = j->intent->saved.list + i;
 
                 for (size_t k = 0; k < ELEMENTSOF(keys) && r >= 0; k++)
-                        if (streq(v->key, keys[k]) && is_of_host(j, v))
-                                r = streq(v->key, "driver") && !isempty(v->value)
-                                            ? saved_replace(&g->record->saved, v->subject, v->key, v->value)
-                                            : saved_add(&g->record->saved, v->subject, v->key, v->value);
+                        if (streq(v->key, keys[k]))
+                                r = remember_value(g->record, &j->intent->saved, v);
                 if (r >= 0 && streq(v->key, "active") && streq(v->value, "yes") && !strv_contains(g->record->units, v->subject))
                         r = strv_extend(&g->record->units, v->subject);
         }
