@@ -57,6 +57,7 @@ static char *gpu_path(const char *address) {
         return path;
 }
 
+/* NULL without such an object. */
 static char *get_property(const char *path, const char *interface, const char *property) {
         sd_bus_error error = SD_BUS_ERROR_NULL;
         sd_bus_message *reply = NULL;
@@ -67,8 +68,11 @@ static char *get_property(const char *path, const char *interface, const char *p
         /* Not sd_bus_get_property(): the type is not known beforehand. */
         r = sd_bus_call_method(system_bus(), GPUPT_BUS_NAME, path, "org.freedesktop.DBus.Properties", "Get", &error, &reply, "ss",
                                interface, property);
-        if (r < 0)
-                g_error("%s of %s: %s", property, path, error.message);
+        if (r < 0) {
+                g_test_message("%s of %s: %s", property, path, error.message);
+                sd_bus_error_free(&error);
+                return NULL;
+        }
         g_assert_cmpint(sd_bus_message_peek_type(reply, &type, &contents), >, 0);
         g_assert_cmpint(sd_bus_message_enter_container(reply, 'v', contents), >, 0);
         if (g_str_equal(contents, "(ss)")) {
@@ -87,10 +91,28 @@ static char *get_property(const char *path, const char *interface, const char *p
         return value;
 }
 
-char *gpu_get(const char *address, const char *property) {
+static char *gpu_try_get(const char *address, const char *property) {
         g_autofree char *path = gpu_path(address);
 
         return get_property(path, GPUPT_GPU_INTERFACE, property);
+}
+
+char *gpu_get(const char *address, const char *property) {
+        char *value = gpu_try_get(address, property);
+
+        g_assert_nonnull(value);
+        return value;
+}
+
+char *gpu_call(const char *address, const char *method) {
+        g_autofree char *path = gpu_path(address);
+        sd_bus_error error = SD_BUS_ERROR_NULL;
+        char *name;
+
+        (void) sd_bus_call_method(system_bus(), GPUPT_BUS_NAME, path, GPUPT_GPU_INTERFACE, method, &error, NULL, "a{sv}", 0);
+        name = g_strdup(error.name);
+        sd_bus_error_free(&error);
+        return name;
 }
 
 char *gpu_last_job(const char *address, const char *key) {
@@ -153,14 +175,13 @@ static void wait_for_signals(bool (*reached)(const void *userdata), const void *
 
 typedef struct Wanted {
         const char *address, *state;
-        unsigned step;
 } Wanted;
 
 static bool state_is(const void *userdata) {
         const Wanted *w = userdata;
-        g_autofree char *state = gpu_get(w->address, "State");
+        g_autofree char *state = gpu_try_get(w->address, "State");
 
-        return g_str_equal(state, w->state);
+        return state && g_str_equal(state, w->state);
 }
 
 void gpu_wait_state(const char *address, const char *state) {
@@ -170,10 +191,22 @@ void gpu_wait_state(const char *address, const char *state) {
         wait_for_signals(state_is, &w, what);
 }
 
-static bool is_idle(const void *userdata) {
-        g_autofree char *job = gpu_get(((const Wanted *) userdata)->address, "Job");
+static bool is_gone(const void *userdata) {
+        g_autofree char *state = gpu_try_get(((const Wanted *) userdata)->address, "State");
 
-        return g_str_equal(job, "/");
+        return !state || g_str_equal(state, "absent");
+}
+
+void gpu_wait_gone(const char *address) {
+        Wanted w = { .address = address };
+
+        wait_for_signals(is_gone, &w, "the GPU to go");
+}
+
+static bool is_idle(const void *userdata) {
+        g_autofree char *job = gpu_try_get(((const Wanted *) userdata)->address, "Job");
+
+        return job && g_str_equal(job, "/");
 }
 
 void gpu_wait_idle(const char *address) {
@@ -182,26 +215,64 @@ void gpu_wait_idle(const char *address) {
         wait_for_signals(is_idle, &w, "the end of the job");
 }
 
-/* The step of the running job; UINT_MAX without one. */
-static unsigned current_step(const char *address) {
-        g_autofree char *job = gpu_get(address, "Job");
-        uint32_t step;
+/* ---- A crash at a step */
 
-        if (g_str_equal(job, "/") ||
-            sd_bus_get_property_trivial(system_bus(), GPUPT_BUS_NAME, job, GPUPT_JOB_INTERFACE, "Step", NULL, 'u', &step) < 0)
-                return UINT_MAX;
+typedef struct Crash {
+        pid_t pid;
+        unsigned step;
+        bool done, missed;
+} Crash;
+
+/* The new value of Step in a PropertiesChanged of a job's; 0 if it is not about that. */
+static uint32_t changed_step(sd_bus_message *message) {
+        const char *interface, *name;
+        uint32_t step = 0;
+
+        if (sd_bus_message_read(message, "s", &interface) < 0 || !g_str_equal(interface, GPUPT_JOB_INTERFACE) ||
+            sd_bus_message_enter_container(message, 'a', "{sv}") < 0)
+                return 0;
+        while (sd_bus_message_enter_container(message, 'e', "sv") > 0) {
+                if (sd_bus_message_read(message, "s", &name) > 0 && g_str_equal(name, "Step"))
+                        g_assert_cmpint(sd_bus_message_read(message, "v", "u", &step), >, 0);
+                else
+                        g_assert_cmpint(sd_bus_message_skip(message, "v"), >=, 0);
+                g_assert_cmpint(sd_bus_message_exit_container(message), >=, 0);
+        }
         return step;
 }
 
-static bool step_reached(const void *userdata) {
-        const Wanted *w = userdata;
+static int on_job_signal(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        Crash *crash = userdata;
 
-        return current_step(w->address) >= w->step;
+        if (crash->done)
+                return 0;
+        if (sd_bus_message_is_signal(message, GPUPT_MANAGER_INTERFACE, "JobRemoved"))
+                crash->done = crash->missed = true;
+        else if (sd_bus_message_is_signal(message, "org.freedesktop.DBus.Properties", "PropertiesChanged") &&
+                 changed_step(message) >= crash->step) {
+                g_assert_cmpint(kill(crash->pid, SIGKILL), ==, 0);
+                crash->done = true;
+        }
+        return 0;
 }
 
-bool gpu_wait_step(const char *address, unsigned step) {
-        Wanted w = { .address = address, .step = step };
+bool gpu_crash_at_step(const char *address, const char *method, unsigned step) {
+        g_autofree char *path = gpu_path(address);
+        Crash crash = { .pid = daemon_pid(), .step = step };
+        sd_bus *bus = system_bus();
+        sd_bus_slot *slot = NULL;
 
-        wait_for_signals(step_reached, &w, "a step of the job");
-        return current_step(address) != UINT_MAX;
+        g_assert_cmpint(sd_bus_match_signal(bus, &slot, GPUPT_BUS_NAME, NULL, NULL, NULL, on_job_signal, &crash), >=, 0);
+        /* The reply is not waited for: the job may be half done by then. */
+        g_assert_cmpint(sd_bus_call_method_async(bus, NULL, GPUPT_BUS_NAME, path, GPUPT_GPU_INTERFACE, method, NULL, NULL, "a{sv}", 0),
+                        >=, 0);
+        while (!crash.done) {
+                int r = sd_bus_process(bus, NULL);
+
+                g_assert_cmpint(r, >=, 0);
+                if (r == 0)
+                        g_assert_cmpint(sd_bus_wait(bus, PATIENCE_SEC * G_USEC_PER_SEC), >, 0);
+        }
+        sd_bus_slot_unref(slot);
+        return !crash.missed;
 }

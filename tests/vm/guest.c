@@ -329,14 +329,20 @@ static void add_nodes(GString *s, const char *directory) {
 
         for (unsigned i = 0; i < names->len; i++) {
                 g_autofree char *path = g_build_filename(directory, names->pdata[i], NULL), *acl = NULL;
+                g_auto(GStrv) entries = NULL;
                 struct stat st;
 
                 /* The container node is there for good once the module is loaded. */
                 if (lstat(path, &st) < 0 || !S_ISCHR(st.st_mode) || g_str_equal(path, "/dev/vfio/vfio"))
                         continue;
+                g_string_append_printf(s, "%s mode=%o owner=%u:%u", path, st.st_mode & 0606, st.st_uid, st.st_gid);
+                /* Only entries that name somebody: a mask, and with it the group's mode bits, outlives the last of them. */
                 acl = output_of("getfacl", "--absolute-names", "--omit-header", "--numeric", path, NULL);
-                g_strdelimit(acl, "\n", ' ');
-                g_string_append_printf(s, "%s %s\n", path, acl);
+                entries = g_strsplit(acl, "\n", -1);
+                for (char **e = entries; *e; e++)
+                        if (g_str_has_prefix(*e, "user:") && !g_str_has_prefix(*e, "user::"))
+                                g_string_append_printf(s, " %s", *e);
+                g_string_append_c(s, '\n');
         }
 }
 
@@ -359,6 +365,48 @@ char *machine_state(void) {
         add_nodes(s, "/dev/vfio");
         add_nodes(s, "/dev/vfio/devices");
         return g_string_free(s, false);
+}
+
+/* The lines of one text that the other does not have. */
+static unsigned say_lost_lines(const char *from, const char *other, char sign) {
+        g_auto(GStrv) lines = g_strsplit(from, "\n", -1), others = g_strsplit(other, "\n", -1);
+        unsigned n = 0;
+
+        for (char **line = lines; *line; line++)
+                if (!g_strv_contains((const char *const *) others, *line)) {
+                        g_test_message("%c %s", sign, *line);
+                        n++;
+                }
+        return n;
+}
+
+/* For what is as it should be almost at once; whoever asks says himself what is wrong if not. */
+static bool wait_briefly(bool (*reached)(const void *userdata), const void *userdata) {
+        gint64 end = g_get_monotonic_time() + 20 * G_USEC_PER_SEC;
+
+        while (!reached(userdata)) {
+                if (g_get_monotonic_time() > end)
+                        return false;
+                poll(NULL, 0, 200);
+        }
+        return true;
+}
+
+static bool machine_state_is(const void *userdata) {
+        g_autofree char *now = machine_state();
+
+        return g_str_equal(now, userdata);
+}
+
+/* snd_hda_intel makes its nodes some time after the bind has returned (sound/pci/hda/hda_intel.c azx_probe_work()), and udev
+ * gives them their group later still. */
+void assert_machine_state(const char *before) {
+        g_autofree char *after = NULL;
+
+        if (wait_briefly(machine_state_is, before))
+                return;
+        after = machine_state();
+        g_assert_cmpuint(say_lost_lines(before, after, '-') + say_lost_lines(after, before, '+'), ==, 0);
 }
 
 /* ---- Back to the first state */

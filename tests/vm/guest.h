@@ -91,8 +91,10 @@ GArray *holders_of(const char *path); /* of pid_t */
 bool is_held(const char *path, const char *name);
 
 /* Everything of the GPUs that a detach touches and an attach has to put back: drivers, overrides, power attributes of functions
- * and bridges, reset methods, vtconsoles, device nodes with their ACLs. One fact a line, for g_assert_cmpstr(). */
+ * and bridges, reset methods, vtconsoles, device nodes with their ACLs. One fact a line. */
 char *machine_state(void);
+/* Fails the case if anything of it has changed since, and says what. */
+void assert_machine_state(const char *before);
 
 /* ---- The machine */
 
@@ -153,10 +155,15 @@ pid_t daemon_pid(void);
 
 /* A property of a GPU's, as text: strings as they are, numbers in decimal, (ss) as "a b", others in busctl's manner. */
 char *gpu_get(const char *address, const char *property);
+/* Calls a method that takes options (a{sv}) without any; the name of the error that it answers with, NULL if none. */
+char *gpu_call(const char *address, const char *method);
 /* Waits for the State of a GPU, by its signals. */
 void gpu_wait_state(const char *address, const char *state);
-/* Waits for the end of a job, by JobRemoved: detach or attach started elsewhere. Result and error name of the last job. */
-char *gpu_last_job(const char *address, const char *key);
+/* Waits until it is absent, or no GPU of gpuptd's any more. */
+void gpu_wait_gone(const char *address);
+/* Waits until no job runs on it; a string of what the last one came to, such as "result" or "error". */
 void gpu_wait_idle(const char *address);
-/* Waits until the running job of a GPU has come to a step, or has ended: false then. */
-bool gpu_wait_step(const char *address, unsigned step);
+char *gpu_last_job(const char *address, const char *key);
+/* Starts an operation ("Detach", "Attach") and kills the daemon the moment it says that it has come to a step; false if the job
+ * was faster and has ended. */
+bool gpu_crash_at_step(const char *address, const char *method, unsigned step);
