@@ -129,7 +129,8 @@ const char *install_quirks(void) {
         put_file(HWDB_DIR "/etc/udev/hwdb.d/60-gpuptd.hwdb", text);
         if (!g_spawn_sync(NULL, argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, &status, NULL) || status != 0)
                 return "systemd-hwdb does not build a hwdb";
-        return mount(HWDB_DIR "/etc/udev", "/etc/udev", NULL, MS_BIND, NULL) < 0 ? "/etc/udev cannot be mounted over" : NULL;
+        return mount(HWDB_DIR "/etc/udev", "/etc/udev", NULL, MS_BIND, NULL) < 0 ? "/etc/udev cannot be mounted over"
+                                                                                 : NULL;
 }
 
 /* ---- calls ---- */
@@ -186,8 +187,9 @@ int append_options(sd_bus_message *m, const char *options) {
 static sd_bus_message *new_call(Scene *s, sd_bus *bus, const char *method, const char *gpu, const char *options) {
         sd_bus_message *m = NULL;
 
-        g_assert_cmpint(sd_bus_message_new_method_call(bus, &m, GPUPT_BUS_NAME, gpu_path(s, gpu), GPUPT_GPU_INTERFACE, method),
-                        >=, 0);
+        g_assert_cmpint(
+                sd_bus_message_new_method_call(bus, &m, GPUPT_BUS_NAME, gpu_path(s, gpu), GPUPT_GPU_INTERFACE, method),
+                >=, 0);
         g_assert_cmpint(append_options(m, options), >=, 0);
         return m;
 }
@@ -237,7 +239,8 @@ const JobEnd *job_wait(Scene *s, const char *path) {
 }
 
 static const JobEnd *run_job(Scene *s, const char *method, const char *gpu, const char *options) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = new_call(s, s->caller, method, gpu, options), *reply = NULL;
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = new_call(s, s->caller, method, gpu, options),
+                                                        *reply = NULL;
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         const char *path;
 
@@ -256,7 +259,8 @@ const JobEnd *attach(Scene *s, const char *gpu, const char *options) {
 }
 
 const char *job_start(Scene *s, const char *method, const char *gpu, const char *options) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = new_call(s, s->caller, method, gpu, options), *reply = NULL;
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = new_call(s, s->caller, method, gpu, options),
+                                                        *reply = NULL;
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         const char *path;
 
@@ -276,8 +280,9 @@ char **plan(Scene *s, const char *operation, const char *gpu, const char *option
         g_autoptr(GPtrArray) steps = g_ptr_array_new();
         const char *verb, *target, *detail;
 
-        g_assert_cmpint(sd_bus_message_new_method_call(s->caller, &m, GPUPT_BUS_NAME, gpu_path(s, gpu), GPUPT_GPU_INTERFACE,
-                                                       "Plan"), >=, 0);
+        g_assert_cmpint(sd_bus_message_new_method_call(s->caller, &m, GPUPT_BUS_NAME, gpu_path(s, gpu),
+                                                       GPUPT_GPU_INTERFACE, "Plan"),
+                        >=, 0);
         g_assert_cmpint(sd_bus_message_append(m, "s", operation), >=, 0);
         g_assert_cmpint(append_options(m, options), >=, 0);
         if (sd_bus_call(s->caller, m, 0, &error, &reply) < 0) {
@@ -310,7 +315,7 @@ const char *call_error(Scene *s, const char *path, const char *interface, const 
 }
 
 void assert_alive(Scene *s) {
-        const char *message, *error = call_error(s, GPUPT_OBJECT_PATH, GPUPT_MANAGER_INTERFACE, "ListGpus", &message, "");
+        const char *message, *error = manager_call(s, "ListGpus", &message, "");
 
         if (*error)
                 g_error("the daemon does not list its GPUs: %s: %s", error, message);
@@ -338,7 +343,8 @@ static int on_answer(sd_bus_message *m, void *userdata, _unused_ sd_bus_error *e
         return 0;
 }
 
-Pending *call_later(Scene *s, sd_bus *bus, const char *method, const char *gpu, const char *options, bool interactive) {
+Pending *call_later(Scene *s, sd_bus *bus, const char *method, const char *gpu, const char *options,
+                    bool interactive) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = new_call(s, bus, method, gpu, options);
         Pending *p = g_new0(Pending, 1);
 
@@ -387,7 +393,8 @@ void pending_free(Pending *p) {
 }
 
 int acquire(Scene *s, const char *gpu, const char *options, const char **ret_job, const char **ret_error) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = new_call(s, s->caller, "Acquire", gpu, options), *reply = NULL;
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = new_call(s, s->caller, "Acquire", gpu, options),
+                                                        *reply = NULL;
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         const char *path;
         int fd;
@@ -465,8 +472,8 @@ const char *property_text(Scene *s, const char *path, const char *interface, con
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         GString *out = g_string_new(NULL);
 
-        if (sd_bus_call_method(sim_bus(s->m), GPUPT_BUS_NAME, path, "org.freedesktop.DBus.Properties", "Get", NULL, &reply,
-                               "ss", interface, property) >= 0)
+        if (sd_bus_call_method(sim_bus(s->m), GPUPT_BUS_NAME, path, "org.freedesktop.DBus.Properties", "Get", NULL,
+                               &reply, "ss", interface, property) >= 0)
                 put_value(reply, out);
         return keep(s, g_string_free(out, false));
 }
@@ -514,7 +521,8 @@ const char *node_of(Scene *s, const char *address, const char *name) {
         };
 
         for (size_t i = 0; i < ELEMENTSOF(places); i++) {
-                g_autofree char *pattern = g_strdup_printf("/sys/bus/pci/devices/%s/%s/%s*", address, places[i][0], name);
+                g_autofree char *pattern =
+                        g_strdup_printf("/sys/bus/pci/devices/%s/%s/%s*", address, places[i][0], name);
                 const char *found = NULL;
                 glob_t g = {};
 

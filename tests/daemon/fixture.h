@@ -10,9 +10,9 @@
  *         assert_end(s, attach(s, "0000:08:00.0", ""), "done", "");
  *         assert_as_at_first(s);
  *
- * Options are words: "wait=0 force functions=ADDRESS,ADDRESS driver=vfio-pci access=caller". What is waited for is waited
- * for by its event, at most for sim_deadline_sec(). Strings live as long as the scene. It looks at the daemon from outside
- * only: no header of daemon/ is included but those that are shared with clients. */
+ * Options are words: "wait=0 force functions=ADDRESS,ADDRESS driver=vfio-pci access=caller". What is waited for is
+ * waited for by its event, at most for sim_deadline_sec(). Strings live as long as the scene. It looks at the daemon
+ * from outside only: no header of daemon/ is included but those that are shared with clients. */
 
 #include <glib.h>
 #include <stdbool.h>
@@ -68,6 +68,9 @@ char **plan(Scene *s, const char *operation, const char *gpu, const char *option
 /* The name of the error that the call ends with; "" for none. Arguments as for sd_bus_call_method(). */
 const char *call_error(Scene *s, const char *path, const char *interface, const char *member, const char **ret_message,
                        const char *types, ...);
+#define manager_call(s, ...) call_error(s, GPUPT_OBJECT_PATH, GPUPT_MANAGER_INTERFACE, __VA_ARGS__)
+#define gpu_call(s, gpu, ...) call_error(s, gpu_path(s, gpu), GPUPT_GPU_INTERFACE, __VA_ARGS__)
+#define job_call(s, job, ...) call_error(s, job, GPUPT_JOB_INTERFACE, __VA_ARGS__)
 /* Ends the test if the daemon does not list its GPUs within a few seconds. */
 void assert_alive(Scene *s);
 int append_options(sd_bus_message *m, const char *options);
@@ -97,7 +100,8 @@ const char *holders_of(Scene *s, const char *gpu);
 
 /* A node of the card, by the beginning of its name: "/dev/dri/card1", "/dev/snd/controlC0". */
 const char *node_of(Scene *s, const char *address, const char *name);
-/* A process of that name (as /proc/PID/comm has it) that holds the node until it gets a signal; sim_let_go() ends it. */
+/* A process of that name (as /proc/PID/comm has it) that holds the node until it gets a signal; sim_let_go() ends it.
+ */
 pid_t process_start(Scene *s, const char *name, const char *node);
 /* A virtual machine of bare QEMU likewise. */
 pid_t vm_start(Scene *s, const char *name, const char *node);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /* gate-worker: stands between the daemon and the real worker, so that a test can stop any step, also one that asks the
- * kernel for nothing: steps that have a gate (a file, see gate.h) are shown to the test, which says whether they are done,
- * fail, or what else is answered. Everything else passes through. */
+ * kernel for nothing: steps that have a gate (a file, see gate.h) are shown to the test, which says whether they are
+ * done, fail, or what else is answered. Everything else passes through. */
 
 #include <errno.h>
 #include <glob.h>
@@ -97,8 +97,8 @@ static void pass_step(int real, const char *line, size_t size) {
         }
         ask_test(name, verdict, sizeof(verdict));
         if (startswith(verdict, "error ")) {
-                (void) snprintf(text, sizeof(text), "begin %s\nerror %s %s the\\x20test\\x20says\\x20so\n", words[1], words[1],
-                                verdict + STRLEN("error "));
+                (void) snprintf(text, sizeof(text), "begin %s\nerror %s %s the\\x20test\\x20says\\x20so\n", words[1],
+                                words[1], verdict + STRLEN("error "));
                 write_all(WORKER_FD, text, strlen(text));
         } else if (startswith(verdict, "say ")) {
                 const char *p = verdict + STRLEN("say ");

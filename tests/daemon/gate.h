@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* gate: stops a step before it is done. The daemon runs gate-worker instead of its worker; a gate is a file GATE_DIR/VERB-TARGET
- * (for a census: census-GROUP) with the number of steps of that name that pass before, and is good for one step. The step
- * then waits until the test has said what becomes of it. */
+/* gate: stops a step before it is done. The daemon runs gate-worker instead of its worker; a gate is a file
+ * GATE_DIR/VERB-TARGET (for a census: census-GROUP) with the number of steps of that name that pass before, and is
+ * good for one step. The step then waits until the test has said what becomes of it. */
 
 #define GATE_DIR "/run/gpuptd-sim/gates"
 #define GATE_SOCKET "/run/gpuptd-sim/gate"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* test-caller: who may do what, what polkit is told and asked, how many things one caller may have under way, and in which
- * order he is told of them; sleep. */
+/* test-caller: who may do what, what polkit is told and asked, how many things one caller may have under way, and in
+ * which order he is told of them; sleep. */
 
 #include <errno.h>
 #include <signal.h>
@@ -62,7 +62,7 @@ static void test_refused(void) {
         sim_polkit_set(s->m, "no", NULL);
         assert_end(s, detach(s, CARD, ""), "refused", "AccessDenied");
         assert_end(s, attach(s, CARD, ""), "refused", "AccessDenied");
-        g_assert_cmpstr(call_error(s, GPUPT_OBJECT_PATH, GPUPT_MANAGER_INTERFACE, "Reload", NULL, ""), ==, SD_BUS_ERROR_ACCESS_DENIED);
+        g_assert_cmpstr(manager_call(s, "Reload", NULL, ""), ==, SD_BUS_ERROR_ACCESS_DENIED);
         sim_polkit_set(s->m, "challenge", NULL);
         assert_end(s, detach(s, CARD, ""), "refused", "InteractiveAuthorizationRequired");
         /* What cannot be done anyway is refused before anybody is asked. */
@@ -70,9 +70,9 @@ static void test_refused(void) {
         assert_end(s, detach(s, RADEON, ""), "refused", "LastDisplay");
         g_assert_cmpstr(sim_polkit_log(s->m), ==, "");
         /* Reading is free. */
-        g_assert_cmpstr(call_error(s, gpu_path(s, CARD), GPUPT_GPU_INTERFACE, "ListHolders", NULL, ""), ==, "");
-        g_assert_cmpstr(call_error(s, gpu_path(s, CARD), GPUPT_GPU_INTERFACE, "Plan", NULL, "sa{sv}", "detach", 0), ==, "");
-        g_assert_cmpstr(call_error(s, GPUPT_OBJECT_PATH, GPUPT_MANAGER_INTERFACE, "Rescan", NULL, ""), ==, "");
+        g_assert_cmpstr(gpu_call(s, CARD, "ListHolders", NULL, ""), ==, "");
+        g_assert_cmpstr(gpu_call(s, CARD, "Plan", NULL, "sa{sv}", "detach", 0), ==, "");
+        g_assert_cmpstr(manager_call(s, "Rescan", NULL, ""), ==, "");
         assert_as_at_first(s);
         text = sim_recorder_text(signals);
         g_assert_null(strstr(text, "JobNew"));
@@ -110,8 +110,8 @@ static void test_interactive(void) {
         assert_end(s, job_wait(s, pending_job(loud)), "done", "");
 }
 
-/* While a dialog is open everything else is answered, and the world goes on: what was true when the dialog opened is looked
- * at again when it closes. */
+/* While a dialog is open everything else is answered, and the world goes on: what was true when the dialog opened is
+ * looked at again when it closes. */
 static void test_dialog(void) {
         g_autoptr(Scene) s = scene_new("desktop", NULL);
         g_autoptr(Pending) first = NULL, second = NULL;
@@ -199,7 +199,7 @@ static void test_query_limit(void) {
         one_more = call_later(s, s->caller, "Detach", CARD, "", true);
         g_assert_cmpstr(pending_wait(one_more), ==, SD_BUS_ERROR_LIMITS_EXCEEDED);
         /* Censuses count as well; other callers do not. */
-        g_assert_cmpstr(call_error(s, gpu_path(s, CARD), GPUPT_GPU_INTERFACE, "ListHolders", NULL, ""), ==, SD_BUS_ERROR_LIMITS_EXCEEDED);
+        g_assert_cmpstr(gpu_call(s, CARD, "ListHolders", NULL, ""), ==, SD_BUS_ERROR_LIMITS_EXCEEDED);
         others = call_later(s, other, "Detach", CARD, "", true);
         sim_polkit_wait(s->m, 4);
         (void) sim_command(s->m, "polkit-answer no");
@@ -208,7 +208,7 @@ static void test_query_limit(void) {
                 pending_free(pending[i]);
         }
         g_assert_cmpstr(pending_wait(others), ==, SD_BUS_ERROR_ACCESS_DENIED);
-        g_assert_cmpstr(call_error(s, gpu_path(s, CARD), GPUPT_GPU_INTERFACE, "ListHolders", NULL, ""), ==, "");
+        g_assert_cmpstr(gpu_call(s, CARD, "ListHolders", NULL, ""), ==, "");
         pending_free(g_steal_pointer(&others));
         (void) sd_bus_close_unref(other);
 }
@@ -247,17 +247,17 @@ static void test_cancel_rights(void) {
         job = job_start(s, "Detach", CARD, "wait=600");
         sim_polkit_set(s->m, "no", GPUPT_ACTION_CANCEL);
         s->caller = user;
-        g_assert_cmpstr(call_error(s, job, GPUPT_JOB_INTERFACE, "Cancel", NULL, ""), ==, SD_BUS_ERROR_ACCESS_DENIED);
+        g_assert_cmpstr(job_call(s, job, "Cancel", NULL, ""), ==, SD_BUS_ERROR_ACCESS_DENIED);
         g_assert_cmpstr(gpu_property(s, CARD, "Job"), ==, job);
         sim_polkit_set(s->m, "yes", GPUPT_ACTION_CANCEL);
-        g_assert_cmpstr(call_error(s, job, GPUPT_JOB_INTERFACE, "Cancel", NULL, ""), ==, "");
+        g_assert_cmpstr(job_call(s, job, "Cancel", NULL, ""), ==, "");
         assert_end(s, job_wait(s, job), "cancelled", "Cancelled");
 
         /* One's own, always. */
         job = job_start(s, "Detach", CARD, "wait=600");
         sim_polkit_set(s->m, "no", NULL);
         (void) sim_command(s->m, "polkit-log-clear");
-        g_assert_cmpstr(call_error(s, job, GPUPT_JOB_INTERFACE, "Cancel", NULL, ""), ==, "");
+        g_assert_cmpstr(job_call(s, job, "Cancel", NULL, ""), ==, "");
         assert_end(s, job_wait(s, job), "cancelled", "Cancelled");
         g_assert_cmpstr(sim_polkit_log(s->m), ==, "");
         assert_as_at_first(s);
@@ -272,7 +272,7 @@ static void test_cancel_write(void) {
         const char *job = job_start(s, "Detach", CARD, "");
 
         sim_fault_wait(s->m, fault);
-        g_assert_cmpstr(call_error(s, job, GPUPT_JOB_INTERFACE, "Cancel", NULL, ""), ==, "");
+        g_assert_cmpstr(job_call(s, job, "Cancel", NULL, ""), ==, "");
         sim_wait_property(s->m, job, GPUPT_JOB_INTERFACE, "Cancellable", "false");
         sim_fault_release(s->m, fault);
         assert_end(s, job_wait(s, job), "cancelled", "Cancelled");
@@ -308,11 +308,12 @@ static void test_order(void) {
         g_autoptr(GString) text = g_string_new(NULL);
         Order o = { text };
         sd_bus *bus = sim_bus_new(s->m, 0);
-        const char *job = GPUPT_JOB_PREFIX "/1", *reply, *new, *removed, *last, *interfaces;
+        const char *job = GPUPT_JOB_PREFIX "/1", *reply, *announced, *removed, *last, *interfaces;
         g_autofree char *reply_line = g_strdup_printf("reply %s\n", job);
 
         g_assert_cmpint(sd_bus_match_signal(bus, NULL, GPUPT_BUS_NAME, NULL, NULL, NULL, on_signal, &o), >=, 0);
-        g_assert_cmpint(sd_bus_message_new_method_call(bus, &m, GPUPT_BUS_NAME, gpu_path(s, CARD), GPUPT_GPU_INTERFACE, "Detach"),
+        g_assert_cmpint(sd_bus_message_new_method_call(bus, &m, GPUPT_BUS_NAME, gpu_path(s, CARD), GPUPT_GPU_INTERFACE,
+                                                       "Detach"),
                         >=, 0);
         g_assert_cmpint(append_options(m, ""), >=, 0);
         g_assert_cmpint(sd_bus_call_async(bus, NULL, m, on_reply, &o, UINT64_MAX), >=, 0);
@@ -321,13 +322,13 @@ static void test_order(void) {
                 g_assert_cmpint(sd_bus_wait(bus, 100000), >=, 0);
         }
         reply = strstr(text->str, reply_line);
-        new = strstr(text->str, "JobNew");
+        announced = strstr(text->str, "JobNew");
         removed = strstr(text->str, "JobRemoved");
         interfaces = strstr(text->str, "InterfacesRemoved");
         g_assert_nonnull(reply);
-        g_assert_nonnull(new);
+        g_assert_nonnull(announced);
         g_assert_nonnull(removed);
-        g_assert_true(reply < new && new < removed && removed < interfaces);
+        g_assert_true(reply < announced && announced < removed && removed < interfaces);
         last = g_strrstr(text->str, "PropertiesChanged");
         g_assert_nonnull(last);
         g_assert_true(last < removed);
@@ -366,8 +367,9 @@ static void test_list_jobs(void) {
         uint32_t id;
 
         sim_fault_wait(s->m, fault);
-        g_assert_cmpint(sd_bus_call_method(s->caller, GPUPT_BUS_NAME, GPUPT_OBJECT_PATH, GPUPT_MANAGER_INTERFACE, "ListJobs", NULL,
-                                           &reply, NULL), >=, 0);
+        g_assert_cmpint(sd_bus_call_method(s->caller, GPUPT_BUS_NAME, GPUPT_OBJECT_PATH, GPUPT_MANAGER_INTERFACE,
+                                           "ListJobs", NULL, &reply, NULL),
+                        >=, 0);
         g_assert_cmpint(sd_bus_message_enter_container(reply, 'a', "(usso)"), >=, 0);
         g_assert_cmpint(sd_bus_message_read(reply, "(usso)", &id, &operation, &gpu, &path), >, 0);
         g_assert_cmpuint(id, ==, 1);
@@ -388,7 +390,8 @@ static void test_sleep(void) {
         const JobEnd *end;
 
         g_assert_cmpint(sd_bus_call_method(sim_bus(s->m), "org.freedesktop.login1", "/org/freedesktop/login1",
-                                           "org.freedesktop.login1.Manager", "Suspend", NULL, NULL, "b", false), >=, 0);
+                                           "org.freedesktop.login1.Manager", "Suspend", NULL, NULL, "b", false),
+                        >=, 0);
         sim_wait_property(s->m, GPUPT_OBJECT_PATH, GPUPT_MANAGER_INTERFACE, "Sleeping", "true");
         end = detach(s, CARD, "");
         assert_end(s, end, "refused", "SleepInProgress");
@@ -405,7 +408,8 @@ static void test_sleep_restart(void) {
         unsigned fault = sim_fault(s->m, "login1", "sleep", "hang");
 
         g_assert_cmpint(sd_bus_call_method(sim_bus(s->m), "org.freedesktop.login1", "/org/freedesktop/login1",
-                                           "org.freedesktop.login1.Manager", "Suspend", NULL, NULL, "b", false), >=, 0);
+                                           "org.freedesktop.login1.Manager", "Suspend", NULL, NULL, "b", false),
+                        >=, 0);
         sim_fault_wait(s->m, fault);
         sim_daemon_kill(s->m);
         scene_start(s);

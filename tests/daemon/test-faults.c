@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* test-faults: every step of both plans, as Plan() tells them, times everything that can befall it. Eight equal cards take
- * eight steps at a time, so the others go on while one hangs. After each the card is whole, with the host or with VFIO, or
- * it says honestly what it is; and a plain attach brings everything back to what it was at first.
+/* test-faults: every step of both plans, as Plan() tells them, times everything that can befall it. Eight equal cards
+ * take eight steps at a time, so the others go on while one hangs. After each the card is whole, with the host or with
+ * VFIO, or it says honestly what it is; and a plain attach brings everything back to what it was at first.
  *
- * A step is stopped in the kernel where it makes a call that may block there, else on its way to the worker (gate.h). */
+ * A step is stopped in the kernel where it makes a call that may block there, else on its way to the worker (gate.h).
+ */
 
 #include <errno.h>
 #include <signal.h>
@@ -187,7 +188,8 @@ static void case_release(const Matrix *x, Case *c) {
         if (c->fault > 0)
                 sim_fault_release(x->s->m, c->fault);
         else
-                gate_answer(g_steal_pointer(&c->gate), x->mode == MODE_ERROR || x->mode == MODE_LATE_ERROR ? "error 5" : "go");
+                gate_answer(g_steal_pointer(&c->gate),
+                            x->mode == MODE_ERROR || x->mode == MODE_LATE_ERROR ? "error 5" : "go");
 }
 
 static void kill_workers(const Case *cases, unsigned n) {
@@ -273,7 +275,8 @@ static bool is_whole(const Matrix *x, const Case *c, const char *state) {
                 for (unsigned k = 0; first[k]; k++) {
                         if (!g_str_has_prefix(first[k], prefix))
                                 continue;
-                        if (streq(state, "host") ? !streq(first[k], now[k]) : !strstr(now[k], "driver=vfio-pci override=vfio-pci"))
+                        if (streq(state, "host") ? !streq(first[k], now[k])
+                                                 : !strstr(now[k], "driver=vfio-pci override=vfio-pci"))
                                 return false;
                 }
         }
@@ -376,7 +379,8 @@ static void test_mode(const void *data) {
         gates_open();
         x.s->environment = gate_environment();
         /* Nothing but what is meant to be is past its limit. */
-        put_file("/etc/gpuptd/gpuptd.conf", is_late(&x) ? "[Daemon]\nStepTimeoutSec=1\n" : "[Daemon]\nStepTimeoutSec=600\n");
+        put_file("/etc/gpuptd/gpuptd.conf",
+                 is_late(&x) ? "[Daemon]\nStepTimeoutSec=1\n" : "[Daemon]\nStepTimeoutSec=600\n");
         (void) sim_command(x.s->m, "module vfio_pci load");
         scene_start(x.s);
         if (x.attach)
@@ -519,8 +523,8 @@ static void test_stuck_restart(void) {
         assert_as_at_first(s);
 }
 
-/* Somebody opens the card between the last look and the unbind, which then waits for him: he is named, and his end lets
- * the step go. */
+/* Somebody opens the card between the last look and the unbind, which then waits for him: he is named, and his end
+ * lets the step go. */
 static void test_stuck_holder(void) {
         g_autoptr(Scene) s = scene_new_without_daemon("desktop");
         g_autofree char *who = NULL;
@@ -553,7 +557,8 @@ int main(int argc, char *argv[]) {
         sim_init(&argc, &argv);
         for (unsigned mode = 0; mode < _MODE_MAX; mode++)
                 for (unsigned attach = 0; attach < 2; attach++) {
-                        g_autofree char *path = g_strdup_printf("/faults/%s-%s", operations[attach][0], mode_names[mode]);
+                        g_autofree char *path =
+                                g_strdup_printf("/faults/%s-%s", operations[attach][0], mode_names[mode]);
 
                         g_test_add_data_func(path, GINT_TO_POINTER(mode * 2 + attach), test_mode);
                 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* test-holders: who holds a card is asked, waited for, named, and ended only where the caller said so and only those whom he
- * was shown. */
+/* test-holders: who holds a card is asked, waited for, named, and ended only where the caller said so and only those
+ * whom he was shown. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -110,12 +110,12 @@ static void test_cancel(void) {
 
         wait_for_wait(s, job, 600);
         g_assert_cmpstr(job_property(s, job, "Cancellable"), ==, "true");
-        g_assert_cmpstr(call_error(s, job, GPUPT_JOB_INTERFACE, "Cancel", NULL, ""), ==, "");
+        g_assert_cmpstr(job_call(s, job, "Cancel", NULL, ""), ==, "");
         assert_end(s, job_wait(s, job), "cancelled", "Cancelled");
         assert_as_at_first(s);
         assert_running(holder);
         /* The job's object is gone. */
-        g_assert_cmpstr(call_error(s, job, GPUPT_JOB_INTERFACE, "Cancel", NULL, ""), ==, SD_BUS_ERROR_UNKNOWN_OBJECT);
+        g_assert_cmpstr(job_call(s, job, "Cancel", NULL, ""), ==, SD_BUS_ERROR_UNKNOWN_OBJECT);
 }
 
 /* Whoever listens is asked, with the nodes, and may let go by himself. */
@@ -159,7 +159,7 @@ static void test_sound_acl(void) {
         job = job_start(s, "Detach", CARD, "wait=600");
         wait_for_wait(s, job, 600);
         g_assert_cmpint(getxattr(node, ACL, now, sizeof(now)), ==, -1);
-        g_assert_cmpstr(call_error(s, job, GPUPT_JOB_INTERFACE, "Cancel", NULL, ""), ==, "");
+        g_assert_cmpstr(job_call(s, job, "Cancel", NULL, ""), ==, "");
         assert_end(s, job_wait(s, job), "cancelled", "Cancelled");
         g_assert_cmpint(getxattr(node, ACL, now, sizeof(now)), ==, (ssize_t) sizeof(acl));
         g_assert_cmpmem(now, sizeof(acl), acl, sizeof(acl));

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* test-hostile: bad input from every side: callers, files in /run and /etc, the worker, forged signals. The daemon answers
- * with an error that says what is wrong, lives, and loses nothing; what it cannot read it leaves where it is. */
+/* test-hostile: bad input from every side: callers, files in /run and /etc, the worker, forged signals. The daemon
+ * answers with an error that says what is wrong, lives, and loses nothing; what it cannot read it leaves where it is.
+ */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -32,25 +33,42 @@ static void assert_works(Scene *s) {
 
 static void test_names(void) {
         static const char *const names[] = {
-                "", " ", "08", "8:0", "08:00.8", "08:20.0", "0000:08:00.0 ", " 0000:08:00.0", "0000:08:00.0x",
-                "-1:00.0", "0x08:00.0", "*", "../../etc", "%s%n", "10de:", ":1e84", "10de:1e84:1", "\xc3\xa4", "08:00.0\n",
+                "",
+                " ",
+                "08",
+                "8:0",
+                "08:00.8",
+                "08:20.0",
+                "0000:08:00.0 ",
+                " 0000:08:00.0",
+                "0000:08:00.0x",
+                "-1:00.0",
+                "0x08:00.0",
+                "*",
+                "../../etc",
+                "%s%n",
+                "10de:",
+                ":1e84",
+                "10de:1e84:1",
+                "\xc3\xa4",
+                "08:00.0\n",
         };
         g_autoptr(Scene) s = scene_new("desktop", NULL);
         g_autofree char *huge = g_strnfill(MEBIBYTE, 'a');
         const char *message;
 
         for (size_t i = 0; i < ELEMENTSOF(names); i++) {
-                const char *error = call_error(s, GPUPT_OBJECT_PATH, GPUPT_MANAGER_INTERFACE, "GetGpu", &message, "s", names[i]);
+                const char *error = manager_call(s, "GetGpu", &message, "s", names[i]);
 
                 if (!streq(error, GPUPT_ERROR_NO_SUCH_GPU) && !streq(error, SD_BUS_ERROR_INVALID_ARGS))
                         g_error("GetGpu('%s'): '%s' %s", names[i], error, message);
         }
-        g_assert_cmpstr(call_error(s, GPUPT_OBJECT_PATH, GPUPT_MANAGER_INTERFACE, "GetGpu", &message, "s", huge), ==,
+        g_assert_cmpstr(manager_call(s, "GetGpu", &message, "s", huge), ==,
                         SD_BUS_ERROR_INVALID_ARGS);
         g_assert_cmpuint(strlen(message), <, 1000);
-        g_assert_cmpstr(call_error(s, GPUPT_OBJECT_PATH, GPUPT_MANAGER_INTERFACE, "PrepareSleep", NULL, "s", huge), ==,
+        g_assert_cmpstr(manager_call(s, "PrepareSleep", NULL, "s", huge), ==,
                         GPUPT_ERROR_NOT_SUPPORTED);
-        g_assert_cmpstr(call_error(s, gpu_path(s, CARD), GPUPT_GPU_INTERFACE, "Plan", &message, "sa{sv}", huge, 0), ==,
+        g_assert_cmpstr(gpu_call(s, CARD, "Plan", &message, "sa{sv}", huge, 0), ==,
                         SD_BUS_ERROR_INVALID_ARGS);
         g_assert_cmpuint(strlen(message), <, 1000);
         assert_works(s);
@@ -62,8 +80,9 @@ static void test_options(void) {
         static const char *const methods[] = { "Detach", "Attach", "Acquire" };
         const char *gpu = gpu_path(s, CARD), *message;
 
-#define REFUSED(method, ...) \
-        g_assert_cmpstr(call_error(s, gpu, GPUPT_GPU_INTERFACE, method, &message, __VA_ARGS__), ==, SD_BUS_ERROR_INVALID_ARGS); \
+#define REFUSED(method, ...)                                                                        \
+        g_assert_cmpstr(call_error(s, gpu, GPUPT_GPU_INTERFACE, method, &message, __VA_ARGS__), ==, \
+                        SD_BUS_ERROR_INVALID_ARGS);                                                 \
         g_assert_cmpuint(strlen(message), <, 1000)
 
         for (size_t i = 0; i < ELEMENTSOF(methods); i++) {
@@ -124,7 +143,9 @@ static void test_paths(void) {
         g_assert_cmpstr(call_error(s, gpu_path(s, CARD), GPUPT_JOB_INTERFACE, "Cancel", NULL, ""), !=, "");
         g_assert_cmpstr(call_error(s, gpu_path(s, CARD), "org.freedesktop.DBus.Properties", "Set", NULL, "ssv",
                                    GPUPT_GPU_INTERFACE, "State", "s", "host"), ==, SD_BUS_ERROR_PROPERTY_READ_ONLY);
-        g_assert_cmpstr(call_error(s, GPUPT_OBJECT_PATH, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects", NULL, ""), ==, "");
+        g_assert_cmpstr(
+                call_error(s, GPUPT_OBJECT_PATH, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects", NULL, ""),
+                ==, "");
         assert_works(s);
 }
 
@@ -138,8 +159,9 @@ static void test_flood(void) {
                 _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
                 const char *member = members[i % ELEMENTSOF(members)];
 
-                g_assert_cmpint(sd_bus_message_new_method_call(rude, &m, GPUPT_BUS_NAME, gpu_path(s, CARD), GPUPT_GPU_INTERFACE,
-                                                               member), >=, 0);
+                g_assert_cmpint(sd_bus_message_new_method_call(rude, &m, GPUPT_BUS_NAME, gpu_path(s, CARD),
+                                                               GPUPT_GPU_INTERFACE, member),
+                                >=, 0);
                 if (streq(member, "Plan"))
                         g_assert_cmpint(sd_bus_message_append(m, "s", "detach"), >=, 0);
                 if (!streq(member, "ListHolders"))
@@ -166,8 +188,9 @@ static void test_forged(void) {
         sd_bus *forger = sim_bus_new(s->m, sim_have_users() ? 1000 : 0);
 
         sim_fault_wait(s->m, fault);
-        g_assert_cmpint(sd_bus_call_method(s->caller, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
-                                           "GetNameOwner", NULL, &reply, "s", GPUPT_BUS_NAME), >=, 0);
+        g_assert_cmpint(sd_bus_call_method(s->caller, "org.freedesktop.DBus", "/org/freedesktop/DBus",
+                                           "org.freedesktop.DBus", "GetNameOwner", NULL, &reply, "s", GPUPT_BUS_NAME),
+                        >=, 0);
         g_assert_cmpint(sd_bus_message_read(reply, "s", &owner), >=, 0);
         for (unsigned i = 1; i < 20; i++) {
                 _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
@@ -175,15 +198,18 @@ static void test_forged(void) {
 
                 g_assert_cmpint(sd_bus_message_new_signal(forger, &m, "/org/freedesktop/systemd1",
                                                           "org.freedesktop.systemd1.Manager", "JobRemoved"), >=, 0);
-                g_assert_cmpint(sd_bus_message_append(m, "uoss", i, path, "gpuptd-modprobe@vfio_pci.service", "failed"), >=, 0);
+                g_assert_cmpint(
+                        sd_bus_message_append(m, "uoss", i, path, "gpuptd-modprobe@vfio_pci.service", "failed"), >=,
+                        0);
                 g_assert_cmpint(sd_bus_message_set_destination(m, owner), >=, 0);
                 g_assert_cmpint(sd_bus_send(forger, m, NULL), >=, 0);
         }
         {
                 _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
 
-                g_assert_cmpint(sd_bus_message_new_signal(forger, &m, "/org/freedesktop/login1", "org.freedesktop.login1.Manager",
-                                                          "PrepareForSleep"), >=, 0);
+                g_assert_cmpint(sd_bus_message_new_signal(forger, &m, "/org/freedesktop/login1",
+                                                          "org.freedesktop.login1.Manager", "PrepareForSleep"),
+                                >=, 0);
                 g_assert_cmpint(sd_bus_message_append(m, "b", true), >=, 0);
                 g_assert_cmpint(sd_bus_message_set_destination(m, owner), >=, 0);
                 g_assert_cmpint(sd_bus_send(forger, m, NULL), >=, 0);
@@ -254,7 +280,13 @@ static void test_alien_journal(void) {
         g_autoptr(Scene) s = scene_new("desktop", NULL);
         g_autofree char *text = real_journal(s), *huge = g_strnfill(MEBIBYTE, 'x');
         g_autoptr(GString) version = g_string_new(text), gpu = g_string_new(text), verb = g_string_new(text);
-        const char *const bad[] = { version->str, verb->str, huge, "\x7f" "ELF\x02\x01", "gpuptd-job 1\n", "gpuptd-job 1\njob 3" };
+        const char *const bad[] = { version->str,
+                                    verb->str,
+                                    huge,
+                                    "\x7f"
+                                    "ELF\x02\x01",
+                                    "gpuptd-job 1\n",
+                                    "gpuptd-job 1\njob 3" };
 
         (void) g_string_replace(version, "gpuptd-job 1", "gpuptd-job 2", 1);
         (void) g_string_replace(verb, "step unbind", "step explode", 1);
@@ -295,7 +327,7 @@ static void test_alien_journal(void) {
         g_assert_cmpstr(state_of(s, "0000:7f:00.0"), ==, "absent");
         sim_wait_property(s->m, gpu_path(s, "0000:7f:00.0"), GPUPT_GPU_INTERFACE, "Job", "/");
         assert_end(s, attach(s, "0000:7f:00.0", ""), "refused", "Unreachable");
-        g_assert_cmpstr(call_error(s, gpu_path(s, "0000:7f:00.0"), GPUPT_GPU_INTERFACE, "Plan", NULL, "sa{sv}", "detach", 0), ==,
+        g_assert_cmpstr(gpu_call(s, "0000:7f:00.0", "Plan", NULL, "sa{sv}", "detach", 0), ==,
                         GPUPT_ERROR_UNREACHABLE);
         g_assert_cmpstr(holders_of(s, "0000:7f:00.0"), ==, "[]");
         assert_alive(s);
@@ -435,11 +467,14 @@ static void test_configuration(void) {
         g_autoptr(Scene) s = scene_new_without_daemon("desktop");
         const char *log;
 
-        put_file("/etc/gpuptd/gpuptd.conf", "[Daemon]\nWaitSec=long\nColour=red\n[Nothing]\nX=1\nno assignment\nLimitJobs=-3\n[Daemon\n");
+        put_file("/etc/gpuptd/gpuptd.conf",
+                 "[Daemon]\nWaitSec=long\nColour=red\n[Nothing]\nX=1\nno assignment\nLimitJobs=-3\n[Daemon\n");
         put_file("/etc/gpuptd/gpuptd.conf.d/10-huge.conf", huge);
         put_file("/etc/gpuptd/gpuptd.conf.d/20-binary.conf", "\x7f" "ELF\x01\x02[Daemon]\n");
-        put_file("/etc/gpuptd/a.gpu", "[Match]\nAddress=everything\n[Gpu]\nFunctions=0000:0a:00.3\nHostDriver=../../x\n");
-        put_file("/etc/gpuptd/b.gpu", "[Match]\nAddress=" CARD "\n[Gpu]\nFunctions=.9 huh\nVfioDriver=nvme\nIdlePower=warm\nAlias=\xff\n");
+        put_file("/etc/gpuptd/a.gpu",
+                 "[Match]\nAddress=everything\n[Gpu]\nFunctions=0000:0a:00.3\nHostDriver=../../x\n");
+        put_file("/etc/gpuptd/b.gpu",
+                 "[Match]\nAddress=" CARD "\n[Gpu]\nFunctions=.9 huh\nVfioDriver=nvme\nIdlePower=warm\nAlias=\xff\n");
         put_file("/etc/gpuptd/c.gpu", huge);
         g_assert_cmpint(mkdir("/etc/gpuptd/d.gpu", 0755), ==, 0);
         g_assert_cmpint(symlink("e.gpu", "/etc/gpuptd/e.gpu"), ==, 0);
@@ -457,7 +492,7 @@ static void test_configuration(void) {
         assert_end(s, attach(s, CARD, ""), "done", "");
         assert_as_at_first(s);
         put_file("/etc/gpuptd/b.gpu", NULL);
-        g_assert_cmpstr(call_error(s, GPUPT_OBJECT_PATH, GPUPT_MANAGER_INTERFACE, "Reload", NULL, ""), ==, "");
+        g_assert_cmpstr(manager_call(s, "Reload", NULL, ""), ==, "");
         assert_works(s);
 }
 
@@ -502,7 +537,9 @@ static void talk(Scene *s, const char *verb, const char *target, const char *tex
 
 /* Whatever it says to a step, the job fails or goes on; either way the card comes back. */
 static void test_worker(void) {
-        static const char *const verbs[][2] = { { "snapshot", "-" }, { "save", CARD }, { "unbind", AUDIO }, { "census", "15" } };
+        static const char *const verbs[][2] = {
+                { "snapshot", "-" }, { "save", CARD }, { "unbind", AUDIO }, { "census", "15" }
+        };
         g_autoptr(Scene) s = scene_new_without_daemon("desktop");
 
         gates_open();

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* test-lease: a detach that lasts as long as somebody keeps a descriptor open, and access for those who are not root. */
+/* test-lease: a detach that lasts as long as somebody keeps a descriptor open, and access for those who are not root.
+ */
 
 #include <errno.h>
 #include <fcntl.h>

@@ -152,7 +152,7 @@ static void test_newcomer(void) {
         sim_wait_known(s->m, CARD, false);
         sim_wait_known(s->m, AUDIO, false);
         scene_start(s);
-        g_assert_cmpstr(short_name(call_error(s, GPUPT_OBJECT_PATH, GPUPT_MANAGER_INTERFACE, "GetGpu", NULL, "s", CARD)), ==, "NoSuchGpu");
+        g_assert_cmpstr(short_name(manager_call(s, "GetGpu", NULL, "s", CARD)), ==, "NoSuchGpu");
         signals = sim_recorder_new(s->m);
         sim_plug(s->m, CARD);
         sim_plug(s->m, AUDIO);

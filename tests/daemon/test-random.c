@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /* test-random: five hundred things that happen to three cards, at random, against a small model of what each should be
- * then. A run is repeated by --seed with what was printed. At the end everything is put away, and all is as at first. */
+ * then. A run is repeated by --seed with what was printed. At the end everything is put away, and all is as at first.
+ */
 
 #include <errno.h>
 #include <signal.h>
@@ -103,8 +104,8 @@ static void model_detached(Card *c) {
         c->taken = true;
 }
 
-/* Where a function belongs: to what it was with, if that was a host driver; one without a driver stays so if nobody knows
- * better; else the kernel finds it. */
+/* Where a function belongs: to what it was with, if that was a host driver; one without a driver stays so if nobody
+ * knows better; else the kernel finds it. */
 static const char *home_of(const Card *c, unsigned i) {
         if (c->taken && !isempty(c->recorded[i]))
                 return c->recorded[i];
@@ -133,7 +134,8 @@ static bool property_agrees(const World *w, const Card *c) {
         const char *functions = gpu_property(w->s, gpu, "Functions");
 
         for (unsigned i = 0; i < c->n && c->plugged; i++) {
-                g_autofree char *address = address_of(c, i), *wanted = NULL, *key = g_strdup_printf("address=%s ", address);
+                g_autofree char *address = address_of(c, i), *wanted = NULL,
+                                *key = g_strdup_printf("address=%s ", address);
                 const char *at = strstr(functions, key), *driver = at ? strstr(at, " driver=") : NULL;
 
                 wanted = g_strdup_printf(" driver=%s ", c->drivers[i]);
@@ -157,16 +159,16 @@ static void settle(World *w) {
                         g_autofree char *address = address_of(c, i);
 
                         if (!streq(strempty(sim_driver_of(w->s->m, address)), c->drivers[i]))
-                                fail(w, "%s is with '%s', not '%s'", address, strempty(sim_driver_of(w->s->m, address)),
-                                     c->drivers[i]);
+                                fail(w, "%s is with '%s', not '%s'", address,
+                                     strempty(sim_driver_of(w->s->m, address)), c->drivers[i]);
                 }
         }
 }
 
 static void expect(const World *w, const JobEnd *end, const char *result, const char *error) {
         if (!streq(end->result, result) || !streq(short_name(end->error), error))
-                fail(w, "expected '%s' '%s', the job on %s ended '%s' '%s': %s", result, error, end->gpu, end->result, end->error,
-                     end->message);
+                fail(w, "expected '%s' '%s', the job on %s ended '%s' '%s': %s", result, error, end->gpu, end->result,
+                     end->error, end->message);
 }
 
 /* ---- what happens ---- */
@@ -240,7 +242,7 @@ static void do_cancel(World *w, Card *c) {
                 return;
         job = job_start(w->s, "Detach", gpu, "wait=600 disrupt-session");
         sim_wait_property(w->s->m, job, GPUPT_JOB_INTERFACE, "Description", waiting);
-        g_assert_cmpstr(call_error(w->s, job, GPUPT_JOB_INTERFACE, "Cancel", NULL, ""), ==, "");
+        g_assert_cmpstr(job_call(w->s, job, "Cancel", NULL, ""), ==, "");
         expect(w, job_wait(w->s, job), "cancelled", "Cancelled");
 }
 
@@ -256,7 +258,8 @@ static void do_restart(World *w) {
 
 /* A fault in the middle of a detach. */
 static void do_fault(World *w, Card *c) {
-        unsigned function = (unsigned) g_test_rand_int_range(0, (int) c->n), kind = (unsigned) g_test_rand_int_range(0, 3);
+        unsigned function = (unsigned) g_test_rand_int_range(0, (int) c->n),
+                 kind = (unsigned) g_test_rand_int_range(0, 3);
         g_autofree char *gpu = gpu_of(c), *address = address_of(c, function);
         static const char *const effects[] = { "errno=EIO", "hang", "delay=20" };
         unsigned fault;
@@ -375,14 +378,14 @@ static void do_lease(World *w, Card *c) {
 
 static void step(World *w, unsigned n) {
         static const char *const names[] = {
-                "detach", "attach", "detach", "attach", "cancel", "restart", "fault", "by-hand", "by-hand", "hold", "vm", "plug", "lease",
-                "detach-all", "attach-all",
+                "detach",  "attach", "detach", "attach", "cancel", "restart",    "fault",      "by-hand",
+                "by-hand", "hold",   "vm",     "plug",   "lease",  "detach-all", "attach-all",
         };
         const char *name = names[g_test_rand_int_range(0, ELEMENTSOF(names))];
         Card *c = w->cards + g_test_rand_int_range(0, ELEMENTSOF(w->cards));
 
-        note("%u %s %s (%s%s%s%s%s)", n, name, c->slot, model_state(c), c->taken ? ", taken" : "", c->holder ? ", held" : "",
-             c->vm ? ", open" : "", c->lease != -1 ? ", leased" : "");
+        note("%u %s %s (%s%s%s%s%s)", n, name, c->slot, model_state(c), c->taken ? ", taken" : "",
+             c->holder ? ", held" : "", c->vm ? ", open" : "", c->lease != -1 ? ", leased" : "");
         if (streq(name, "detach"))
                 do_detach(w, c);
         else if (streq(name, "attach"))
@@ -431,20 +434,20 @@ static void put_away(World *w) {
 }
 
 static void test_random(void) {
-        World w = {
-                .s = scene_new_without_daemon("twins"),
-                .cards = {
-                        { "0000:00:02", "/dev/vfio/3", 1, { "i915" }, .plugged = true, .lease = -1 },
-                        { "0000:01:00", "/dev/vfio/10", 4, { "nouveau", "snd_hda_intel", "xhci_hcd", "nvidia-gpu" }, .plugged = true, .lease = -1 },
-                        { "0000:02:00", "/dev/vfio/11", 4, { "nouveau", "snd_hda_intel", "xhci_hcd", "nvidia-gpu" }, .plugged = true, .lease = -1 },
-                },
-        };
+        /* The display of the host, and two cards of four functions. */
+        World w = { .cards = { { "0000:00:02", "/dev/vfio/3", 1, { "i915" } },
+                               { "0000:01:00", "/dev/vfio/10", 4, { "nouveau", "snd_hda_intel", "xhci_hcd", "nvidia-gpu" } },
+                               { "0000:02:00", "/dev/vfio/11", 4, { "nouveau", "snd_hda_intel", "xhci_hcd", "nvidia-gpu" } } } };
 
+        w.s = scene_new_without_daemon("twins");
         (void) sim_command(w.s->m, "module vfio_pci load");
         put_file("/etc/gpuptd/gpuptd.conf", "[Daemon]\nStepTimeoutSec=600\n");
         scene_start(w.s);
-        for (size_t i = 0; i < ELEMENTSOF(w.cards); i++)
+        for (size_t i = 0; i < ELEMENTSOF(w.cards); i++) {
                 memcpy(w.cards[i].drivers, w.cards[i].hosts, sizeof(w.cards[i].drivers));
+                w.cards[i].plugged = true;
+                w.cards[i].lease = -1;
+        }
         settle(&w);
         for (unsigned i = 0; i < OPERATIONS; i++)
                 step(&w, i);

@@ -128,7 +128,7 @@ static void test_twins(void) {
         assert_as_at_first(s);
 
         /* Ids that two cards have are no name for one. */
-        g_assert_cmpstr(short_name(call_error(s, GPUPT_OBJECT_PATH, GPUPT_MANAGER_INTERFACE, "GetGpu", NULL, "s", "10de:1e87")),
+        g_assert_cmpstr(short_name(manager_call(s, "GetGpu", NULL, "s", "10de:1e87")),
                         ==, "NoSuchGpu");
 }
 
@@ -152,7 +152,9 @@ static void test_nvidia(void) {
         sim_unit_set(s->m, "nvidia-persistenced.service", "active");
         steps = plan_line(s, "detach", NVIDIA, "");
         assert_has(steps, "stop-unit nvidia-persistenced.service");
-        assert_has(steps, "unload nvidia_drm, unload nvidia_modeset, unload nvidia_uvm, unload nvidia, check-module nvidia_drm");
+        assert_has(
+                steps,
+                "unload nvidia_drm, unload nvidia_modeset, unload nvidia_uvm, unload nvidia, check-module nvidia_drm");
 
         assert_end(s, detach(s, NVIDIA, ""), "done", "");
         assert_drivers(s, "vfio-pci", NVIDIA, NVIDIA_AUDIO, NULL);
@@ -264,9 +266,9 @@ static void test_driver(void) {
         assert_as_at_first(s);
 }
 
-/* A copy of a topology with something replaced; the caller frees the name, the machine has no more use for the file once
- * it is there. */
-static char *changed_topology(const char *name, const char *old, const char *new) {
+/* A copy of a topology with something replaced; the caller frees the name, the machine has no more use for the file
+ * once it is there. */
+static char *changed_topology(const char *name, const char *old, const char *fresh) {
         g_autofree char *file = g_strdup_printf(SOURCE_ROOT "/tests/sim/topologies/%s.topology", name);
         g_autofree char *text = NULL, *drivers = NULL;
         g_autoptr(GString) changed = NULL;
@@ -276,7 +278,7 @@ static char *changed_topology(const char *name, const char *old, const char *new
         g_assert_true(g_file_get_contents(SOURCE_ROOT "/tests/sim/topologies/drivers.inc", &drivers, NULL, NULL));
         changed = g_string_new(text);
         g_assert_cmpuint(g_string_replace(changed, "include drivers.inc", drivers, 1), ==, 1);
-        g_assert_cmpuint(g_string_replace(changed, old, new, 1), ==, 1);
+        g_assert_cmpuint(g_string_replace(changed, old, fresh, 1), ==, 1);
         put_file(path, changed->str);
         return path;
 }
@@ -358,8 +360,9 @@ static void test_gpu_file(void) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         const char *gpu = "0000:c5:00.0", *path;
 
-        g_assert_cmpint(sd_bus_call_method(s->caller, GPUPT_BUS_NAME, GPUPT_OBJECT_PATH, GPUPT_MANAGER_INTERFACE, "GetGpu", NULL,
-                                           &reply, "s", "inside"), >=, 0);
+        g_assert_cmpint(sd_bus_call_method(s->caller, GPUPT_BUS_NAME, GPUPT_OBJECT_PATH, GPUPT_MANAGER_INTERFACE,
+                                           "GetGpu", NULL, &reply, "s", "inside"),
+                        >=, 0);
         g_assert_cmpint(sd_bus_message_read(reply, "o", &path), >=, 0);
         g_assert_cmpstr(path, ==, gpu_path(s, gpu));
         g_assert_cmpstr(gpu_property(s, gpu, "Alias"), ==, "inside");
@@ -388,7 +391,8 @@ static void test_host_driver(void) {
                         g_assert_cmpint(sim_write(s->m, "bus/pci/drivers/vfio-pci/bind", address), ==, 0);
                 }
                 if (i == 1)
-                        put_file("/etc/gpuptd/card.gpu", "[Match]\nAddress=" CARD "\n[Gpu]\nHostDriver=nouveau\nVfioDriver=vfio-pci\n");
+                        put_file("/etc/gpuptd/card.gpu",
+                                 "[Match]\nAddress=" CARD "\n[Gpu]\nHostDriver=nouveau\nVfioDriver=vfio-pci\n");
                 scene_start(s);
                 g_assert_cmpstr(state_of(s, CARD), ==, "detached");
                 assert_end(s, attach(s, CARD, ""), "done", "");
@@ -400,10 +404,10 @@ static void test_reload(void) {
         g_autoptr(Scene) s = scene_new("desktop", NULL);
 
         put_file("/etc/gpuptd/card.gpu", "[Match]\nAddress=" CARD "\n[Gpu]\nAlias=guest\n");
-        g_assert_cmpstr(call_error(s, GPUPT_OBJECT_PATH, GPUPT_MANAGER_INTERFACE, "Reload", NULL, ""), ==, "");
+        g_assert_cmpstr(manager_call(s, "Reload", NULL, ""), ==, "");
         wait_gpu_property(s, CARD, "Alias", "guest");
         put_file("/etc/gpuptd/card.gpu", NULL);
-        g_assert_cmpstr(call_error(s, GPUPT_OBJECT_PATH, GPUPT_MANAGER_INTERFACE, "Reload", NULL, ""), ==, "");
+        g_assert_cmpstr(manager_call(s, "Reload", NULL, ""), ==, "");
         wait_gpu_property(s, CARD, "Alias", "");
 }
 
@@ -422,7 +426,7 @@ static void test_last_display(void) {
         assert_as_at_first(s);
 
         put_file("/etc/gpuptd/gpuptd.conf", "[Session]\nLastDisplay=allow\n");
-        g_assert_cmpstr(call_error(s, GPUPT_OBJECT_PATH, GPUPT_MANAGER_INTERFACE, "Reload", NULL, ""), ==, "");
+        g_assert_cmpstr(manager_call(s, "Reload", NULL, ""), ==, "");
         assert_end(s, detach(s, radeon, ""), "done", "");
         assert_end(s, attach(s, radeon, ""), "done", "");
         assert_as_at_first(s);
@@ -454,12 +458,13 @@ static void test_not_viable(void) {
 
 /* Two cards below one bridge: it stays awake until both are back, whoever was first. */
 static void test_shared_bridge(void) {
-        g_autofree char *topology = changed_topology("desktop", "bridge   0000:00:03.2 id=1022:1483 group=3 secondary=09 slot=2\n",
-                                                     "bridge   0000:00:03.2 id=1022:1483 group=3 secondary=05 power=auto\n"
-                                                     "bridge   0000:05:00.0 id=10b5:8747 group=3 secondary=06 power=auto\n"
-                                                     "bridge   0000:06:08.0 id=10b5:8747 group=33 secondary=09 power=auto\n"
-                                                     "bridge   0000:06:09.0 id=10b5:8747 group=34 secondary=0b power=auto\n"
-                                                     "function 0000:0b:00.0 id=10de:1e84 subsystem=1043:8706 class=030000 group=40\n");
+        g_autofree char *topology =
+                changed_topology("desktop", "bridge   0000:00:03.2 id=1022:1483 group=3 secondary=09 slot=2\n",
+                                 "bridge   0000:00:03.2 id=1022:1483 group=3 secondary=05 power=auto\n"
+                                 "bridge   0000:05:00.0 id=10b5:8747 group=3 secondary=06 power=auto\n"
+                                 "bridge   0000:06:08.0 id=10b5:8747 group=33 secondary=09 power=auto\n"
+                                 "bridge   0000:06:09.0 id=10b5:8747 group=34 secondary=0b power=auto\n"
+                                 "function 0000:0b:00.0 id=10de:1e84 subsystem=1043:8706 class=030000 group=40\n");
         g_autoptr(Scene) s = scene_new(topology, "/etc/gpuptd/gpuptd.conf", "[Session]\nLastDisplay=allow\n", NULL);
         static const char *const cards[] = { "0000:09:00.0", "0000:0b:00.0" };
 
@@ -490,7 +495,7 @@ static void test_busy(void) {
         assert_end(s, attach(s, CARD, ""), "refused", "Busy");
         g_assert_cmpstr(gpu_property(s, CARD, "Job"), ==, path);
         /* A companion's address is the card's. */
-        g_assert_cmpstr(call_error(s, GPUPT_OBJECT_PATH, GPUPT_MANAGER_INTERFACE, "GetGpu", NULL, "s", "08:00.1"), ==, "");
+        g_assert_cmpstr(manager_call(s, "GetGpu", NULL, "s", "08:00.1"), ==, "");
         sim_fault_release(s->m, fault);
         assert_end(s, job_wait(s, path), "done", "");
         assert_end(s, attach(s, CARD, ""), "done", "");
@@ -501,18 +506,25 @@ static void test_later_releases(void) {
         g_autoptr(Scene) s = scene_new("desktop", NULL);
         const char *gpu = gpu_path(s, CARD);
 
-        g_assert_cmpstr(call_error(s, gpu, GPUPT_GPU_INTERFACE, "Reset", NULL, "a{sv}", 0), ==, GPUPT_ERROR_NOT_SUPPORTED);
-        g_assert_cmpstr(call_error(s, gpu, GPUPT_GPU_INTERFACE, "Recover", NULL, "a{sv}", 0), ==, GPUPT_ERROR_NOT_SUPPORTED);
-        g_assert_cmpstr(call_error(s, gpu, GPUPT_GPU_INTERFACE, "ReadRom", NULL, "a{sv}", 0), ==, GPUPT_ERROR_NOT_SUPPORTED);
-        g_assert_cmpstr(call_error(s, gpu, GPUPT_GPU_INTERFACE, "SetDefault", NULL, "s", "vfio"), ==, GPUPT_ERROR_NOT_SUPPORTED);
-        g_assert_cmpstr(call_error(s, gpu, GPUPT_GPU_INTERFACE, "VmPhase", NULL, "sssa{sv}", "libvirt", "win10", "pre-start", 0), ==,
+        g_assert_cmpstr(call_error(s, gpu, GPUPT_GPU_INTERFACE, "Reset", NULL, "a{sv}", 0), ==,
                         GPUPT_ERROR_NOT_SUPPORTED);
-        g_assert_cmpstr(call_error(s, GPUPT_OBJECT_PATH, GPUPT_MANAGER_INTERFACE, "PrepareSleep", NULL, "s", ""), ==,
+        g_assert_cmpstr(call_error(s, gpu, GPUPT_GPU_INTERFACE, "Recover", NULL, "a{sv}", 0), ==,
                         GPUPT_ERROR_NOT_SUPPORTED);
-        g_assert_cmpstr(call_error(s, GPUPT_OBJECT_PATH, GPUPT_MANAGER_INTERFACE, "FinishSleep", NULL, ""), ==,
+        g_assert_cmpstr(call_error(s, gpu, GPUPT_GPU_INTERFACE, "ReadRom", NULL, "a{sv}", 0), ==,
                         GPUPT_ERROR_NOT_SUPPORTED);
-        g_assert_cmpstr(call_error(s, gpu, GPUPT_GPU_INTERFACE, "Plan", NULL, "sa{sv}", "reset", 0), ==, GPUPT_ERROR_NOT_SUPPORTED);
-        g_assert_cmpstr(call_error(s, gpu, GPUPT_GPU_INTERFACE, "Plan", NULL, "sa{sv}", "explode", 0), ==, SD_BUS_ERROR_INVALID_ARGS);
+        g_assert_cmpstr(call_error(s, gpu, GPUPT_GPU_INTERFACE, "SetDefault", NULL, "s", "vfio"), ==,
+                        GPUPT_ERROR_NOT_SUPPORTED);
+        g_assert_cmpstr(call_error(s, gpu, GPUPT_GPU_INTERFACE, "VmPhase", NULL, "sssa{sv}", "libvirt", "win10",
+                                   "pre-start", 0),
+                        ==, GPUPT_ERROR_NOT_SUPPORTED);
+        g_assert_cmpstr(manager_call(s, "PrepareSleep", NULL, "s", ""), ==,
+                        GPUPT_ERROR_NOT_SUPPORTED);
+        g_assert_cmpstr(manager_call(s, "FinishSleep", NULL, ""), ==,
+                        GPUPT_ERROR_NOT_SUPPORTED);
+        g_assert_cmpstr(call_error(s, gpu, GPUPT_GPU_INTERFACE, "Plan", NULL, "sa{sv}", "reset", 0), ==,
+                        GPUPT_ERROR_NOT_SUPPORTED);
+        g_assert_cmpstr(call_error(s, gpu, GPUPT_GPU_INTERFACE, "Plan", NULL, "sa{sv}", "explode", 0), ==,
+                        SD_BUS_ERROR_INVALID_ARGS);
 }
 
 int main(int argc, char *argv[]) {
