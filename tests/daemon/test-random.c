@@ -14,6 +14,7 @@
 
 #define OPERATIONS 500U
 #define FUNCTIONS_MAX 4U
+#define CARD_DRIVERS { "nouveau", "snd_hda_intel", "xhci_hcd", "nvidia-gpu" }
 
 /* What the model knows of a card. A function's driver is its host's, VFIO's, or none. */
 typedef struct Card {
@@ -436,8 +437,8 @@ static void put_away(World *w) {
 static void test_random(void) {
         /* The display of the host, and two cards of four functions. */
         World w = { .cards = { { "0000:00:02", "/dev/vfio/3", 1, { "i915" } },
-                               { "0000:01:00", "/dev/vfio/10", 4, { "nouveau", "snd_hda_intel", "xhci_hcd", "nvidia-gpu" } },
-                               { "0000:02:00", "/dev/vfio/11", 4, { "nouveau", "snd_hda_intel", "xhci_hcd", "nvidia-gpu" } } } };
+                               { "0000:01:00", "/dev/vfio/10", 4, CARD_DRIVERS },
+                               { "0000:02:00", "/dev/vfio/11", 4, CARD_DRIVERS } } };
 
         w.s = scene_new_without_daemon("twins");
         (void) sim_command(w.s->m, "module vfio_pci load");
