@@ -200,15 +200,19 @@ static void job_over(Job *j) {
                 set_message(j, "%s%s", strempty(j->intent->message), j->writes ? " Everything was undone." : "");
         }
 
-        if (j->intent->operation == OPERATION_DETACH && j->intent->plan->n > 0 && (j->result == RESULT_DONE || j->left_over))
+        /* Not of a card that was detached and is with the host again, whoever did that: there is nothing to restore then. */
+        if (j->intent->operation == OPERATION_DETACH && j->intent->plan->n > 0 &&
+            (j->left_over || (j->result == RESULT_DONE && j->gpu->state != GPU_HOST)))
                 r = remember_host(j);
         else if (j->intent->operation == OPERATION_ATTACH && j->result == RESULT_DONE && j->intent->plan->n > 0)
                 r = forget_host(j);
         if (r < 0)
-                log_error_errno(r, "Failed to write the record of %s: %m", j->gpu->address);
-        r = journal_remove(j->gpu->host->run_dir, j->intent);
+                log_error_errno(r, "Failed to write the record of %s, so the journal of job %u stays: %m", j->gpu->address,
+                                j->intent->id);
+        else
+                r = journal_remove(j->gpu->host->run_dir, j->intent);
         if (r < 0)
-                log_warning_errno(r, "Failed to remove the journal of job %u, ignoring: %m", j->intent->id);
+                log_warning_errno(r, "The journal of job %u is still there, ignoring: %m", j->intent->id);
         if (j->writes)
                 inhibitor_release(j->gpu->host->inhibitor);
         /* The worker ends with its socket. */
