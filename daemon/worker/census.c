@@ -16,6 +16,7 @@
 #include "worker/owner.h"
 
 #define LINK_MAX_SIZE 4096
+#define FDINFO_SIZE 65536U
 #define DELETED " (deleted)"
 /* Larger than any line of maps: the fields before the path, and the path with its newlines escaped. */
 #define MAPS_BUFFER_SIZE 65536
@@ -74,34 +75,50 @@ static int parse_target(const char *word, Target *t) {
 }
 
 /* A node that has gone while it was open has " (deleted)" behind its path: fs/d_path.c. */
-static void match_path(Census *c, char *path, size_t size) {
+static void cut_deleted(char *path, size_t size) {
         if (size > STRLEN(DELETED) && streq(path + size - STRLEN(DELETED), DELETED))
                 path[size - STRLEN(DELETED)] = '\0';
-        for (size_t i = 0; i < c->n; i++)
-                if (streq(c->targets[i].path, path))
-                        c->targets[i].found = true;
+}
+
+static bool fd_matches(const Target *t, const struct statx *st, const char *path) {
+        return streq(t->path, path) ||
+               ((t->major != 0 || t->minor != 0) && st->stx_rdev_major == t->major && st->stx_rdev_minor == t->minor);
+}
+
+/* Such an fd is a name, and nothing is open: udev's workers have one of every new node (systemd, udev-node.c). */
+static bool is_path_only(int process_fd, const char *fd_name) {
+        _cleanup_free_ char *info = NULL;
+        char path[STRLEN("fdinfo/") + 32];
+        const char *flags;
+
+        (void) snprintf(path, sizeof(path), "fdinfo/%.31s", fd_name);
+        if (read_file_at(process_fd, path, FDINFO_SIZE, &info, NULL) < 0)
+                return false;
+        flags = strstr(info, "flags:");
+        return flags && (strtoul(flags + STRLEN("flags:"), NULL, 8) & O_PATH);
 }
 
 /* One call per fd tells character devices from all the rest. AT_STATX_DONT_SYNC: a dead network or FUSE file system
  * must not hold the census. */
-static void look_at_fd(Census *c, int fd_dir, const char *name) {
-        char path[LINK_MAX_SIZE];
+static void look_at_fd(Census *c, int process_fd, int fd_dir, const char *name) {
+        char path[LINK_MAX_SIZE] = "";
+        bool any = false;
         struct statx st;
         ssize_t k;
 
         if (statx(fd_dir, name, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_TYPE, &st) < 0 || !is_device_node(st.stx_mode))
                 return;
-        for (size_t i = 0; i < c->n; i++) {
-                Target *t = c->targets + i;
-
-                if ((t->major != 0 || t->minor != 0) && st.stx_rdev_major == t->major && st.stx_rdev_minor == t->minor)
-                        t->found = true;
-        }
         k = readlinkat(fd_dir, name, path, sizeof(path) - 1);
-        if (k <= 0)
+        if (k > 0) {
+                path[k] = '\0';
+                cut_deleted(path, (size_t) k);
+        }
+        for (size_t i = 0; i < c->n; i++)
+                any = any || fd_matches(c->targets + i, &st, path);
+        if (!any || is_path_only(process_fd, name))
                 return;
-        path[k] = '\0';
-        match_path(c, path, (size_t) k);
+        for (size_t i = 0; i < c->n; i++)
+                c->targets[i].found = c->targets[i].found || fd_matches(c->targets + i, &st, path);
 }
 
 static void look_at_fds(Census *c, int process_fd) {
@@ -110,7 +127,7 @@ static void look_at_fds(Census *c, int process_fd) {
         dir = open_directory_at(process_fd, "fd");
         for (struct dirent *e; dir && (e = readdir(dir));)
                 if (e->d_name[0] != '.')
-                        look_at_fd(c, dirfd(dir), e->d_name);
+                        look_at_fd(c, process_fd, dirfd(dir), e->d_name);
 }
 
 /* "7f1c…-7f1c… rw-s 00000000 00:05 123   /dev/dri/card0". Only what has a path is of interest. By hand, since a busy
@@ -134,13 +151,14 @@ static void look_at_mapping(Census *c, char *line) {
                 return;
         fs_minor = strtoul(p + 1, &p, 16);
         inode = strtoull(p, &p, 10);
+        cut_deleted(path, strlen(path));
         for (size_t i = 0; i < c->n; i++) {
                 Target *t = c->targets + i;
 
-                if (t->exists && t->inode == inode && t->fs_major == fs_major && t->fs_minor == fs_minor)
+                if (streq(t->path, path) ||
+                    (t->exists && t->inode == inode && t->fs_major == fs_major && t->fs_minor == fs_minor))
                         t->found = true;
         }
-        match_path(c, path, strlen(path));
 }
 
 /* A mapping outlives the fd that it was made from. */

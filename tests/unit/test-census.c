@@ -18,7 +18,7 @@ typedef struct Sitter {
         uint64_t start;
 } Sitter;
 
-static void sitter_start(Sitter *s, const char *path, bool mapped) {
+static void sitter_start(Sitter *s, const char *path, int flags, bool mapped) {
         int fds[2];
         char ready;
 
@@ -29,7 +29,7 @@ static void sitter_start(Sitter *s, const char *path, bool mapped) {
                 int fd;
 
                 (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
-                fd = open(path, O_RDONLY | O_CLOEXEC);
+                fd = open(path, flags | O_CLOEXEC);
 
                 if (fd < 0)
                         _exit(1);
@@ -96,7 +96,7 @@ static void assert_free(const char *nodes, const Sitter *s) {
 static void test_open(void) {
         Sitter s;
 
-        sitter_start(&s, "/dev/full", false);
+        sitter_start(&s, "/dev/full", O_RDONLY, false);
         assert_held("0:0:/dev/full", &s, "/dev/full"); /* by path */
         assert_held("1:7:/dev/dri/card0", &s, "/dev/dri/card0"); /* by number */
         assert_held("1:7:/dev/full", &s, "/dev/full");
@@ -108,13 +108,26 @@ static void test_open(void) {
         assert_free("1:7:/dev/full", &s);
 }
 
+/* Neither readable nor writable, and open all the same (open(2), access mode 3); and what is only a name. */
+static void test_modes(void) {
+        Sitter s;
+
+        sitter_start(&s, "/dev/full", O_ACCMODE, false);
+        assert_held("1:7:/dev/full", &s, "/dev/full");
+        sitter_end(&s);
+        sitter_start(&s, "/dev/full", O_PATH, false);
+        assert_free("1:7:/dev/full", &s);
+        assert_free("0:0:/dev/full", &s);
+        sitter_end(&s);
+}
+
 /* A mapping without an fd. The census goes by paths, so a file will do that has one under /dev. */
 static void test_mapped(void) {
         g_autofree char *path = g_strdup_printf("/dev/shm/gpuptd-test-%i", getpid()), *node = NULL;
         Sitter s;
 
         g_assert_true(g_file_set_contents(path, "x", 1, NULL));
-        sitter_start(&s, path, true);
+        sitter_start(&s, path, O_RDONLY, true);
         node = g_strdup_printf("0:0:%s", path);
         assert_held(node, &s, path);
         g_assert_cmpint(unlink(path), ==, 0);
@@ -144,6 +157,7 @@ static void test_no_nodes(void) {
 int main(int argc, char *argv[]) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/census/open", test_open);
+        g_test_add_func("/census/modes", test_modes);
         g_test_add_func("/census/mapped", test_mapped);
         g_test_add_func("/census/not-oneself", test_not_oneself);
         g_test_add_func("/census/no-nodes", test_no_nodes);
