@@ -5,7 +5,6 @@
 #include <ctype.h>
 
 #include "util/list.h"
-#include "util/log.h"
 
 #define SYSTEMD_NAME "org.freedesktop.systemd1"
 #define SYSTEMD_PATH "/org/freedesktop/systemd1"
@@ -180,14 +179,6 @@ UnitOperation *unit_operation_free(UnitOperation *o) {
         return NULL;
 }
 
-static int on_subscribed(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        const sd_bus_error *e = sd_bus_message_get_error(m);
-
-        if (e)
-                log_debug("systemd did not take the subscription (%s): %s", e->name, strempty(e->message));
-        return 0;
-}
-
 int unit_client_new(sd_bus *bus, UnitClient **ret) {
         _cleanup_(unit_client_freep) UnitClient *c = calloc(1, sizeof(UnitClient));
         int r;
@@ -195,13 +186,11 @@ int unit_client_new(sd_bus *bus, UnitClient **ret) {
         if (!c)
                 return -ENOMEM;
         c->bus = sd_bus_ref(bus);
+        /* No Subscribe(): systemd tells the end of a job to whoever queued it in any case (core/dbus-job.c
+         * bus_job_send_removed_signal()), and to a subscriber, over the bus that all others use, every change of every
+         * device unit. */
         r = sd_bus_match_signal_async(bus, &c->removed, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER, "JobRemoved",
                                       on_job_removed, NULL, c);
-        if (r < 0)
-                return r;
-        /* Without a subscriber systemd sends no such signals. */
-        r = sd_bus_call_method_async(bus, NULL, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER, "Subscribe", on_subscribed,
-                                     NULL, NULL);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(c);
