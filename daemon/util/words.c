@@ -17,11 +17,16 @@ static void write_word(FILE *f, const char *word) {
                 fputs("\\-", f);
                 return;
         }
-        for (const unsigned char *p = (const unsigned char *) word; *p; p++)
-                if (needs_escape(*p))
-                        fprintf(f, "\\x%02x", *p);
-                else
-                        fputc(*p, f);
+        for (const char *p = word; *p;) {
+                size_t plain = 0;
+
+                while (p[plain] && !needs_escape((unsigned char) p[plain]))
+                        plain++;
+                (void) fwrite(p, 1, plain, f);
+                p += plain;
+                if (*p)
+                        fprintf(f, "\\x%02x", (unsigned char) *p++);
+        }
 }
 
 void words_writev(FILE *f, const char *const *words) {
