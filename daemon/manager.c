@@ -142,7 +142,8 @@ void manager_end_lease(Manager *m, Lease *lease) {
 static void follow_released_leases(Manager *m) {
         LIST_FOREACH_SAFE(leases, l, m->leases) {
                 Gpu *g = manager_find_gpu(m, l->lease->gpu);
-                PlanOptions options = {};
+                /* Whoever lets go of a lease may be about to close the card. */
+                PlanOptions options = { .has_wait = true, .wait_sec = m->host->config->wait_sec };
                 Job *job;
                 int r;
 
