@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* fuzz-journal: a job's file that may be anything. What is accepted is written and read again: both texts are the same; it can be
- * undone, and its steps put into words. */
+/* fuzz-journal: a job's file that may be anything. What is accepted is written and read again: both texts
+ * are the same; it can be undone, and its steps put into words. */
 
 #include "fuzz.h"
 #include "journal.h"

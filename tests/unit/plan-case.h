@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* plan-case: one call of plan_build() and everything that it depends on, owned. Tests change what they are about. */
+/* plan-case: one call of plan_build() and everything that it depends on, owned. Tests change what they are
+ * about. */
 
 #include <glib.h>
 

@@ -243,7 +243,9 @@ static int on_function(Model *m, const Function *f, const Step *s, Saved *saved)
 /* Steps whose target and arguments are a list of functions, each with so many words. */
 static int on_functions(Model *m, const Step *s, Saved *saved) {
         g_autoptr(GPtrArray) words = g_ptr_array_new();
-        size_t stride = s->verb == VERB_RESTORE_POWER ? 3 : s->verb == VERB_VERIFY || s->verb == VERB_IDLE_POWER ? 2 : 1;
+        size_t stride = s->verb == VERB_RESTORE_POWER                          ? 3
+                        : s->verb == VERB_VERIFY || s->verb == VERB_IDLE_POWER ? 2
+                                                                               : 1;
         int r = 0;
 
         g_ptr_array_add(words, s->target);
@@ -394,6 +396,7 @@ char *model_difference(const Model *before, const Model *now) {
         g_hash_table_iter_init(&iter, keys);
         while (g_hash_table_iter_next(&iter, (void **) &key, NULL))
                 if (!startswith(key, "module ") || !*model_get(now, "%s", key))
-                        g_string_append_printf(text, "%s: %s -> %s\n", key, model_get(before, "%s", key), model_get(now, "%s", key));
+                        g_string_append_printf(text, "%s: %s -> %s\n", key, model_get(before, "%s", key),
+                                               model_get(now, "%s", key));
         return g_string_free(text, FALSE);
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* plan-model: the host's attributes as a plan sees them, in memory: which driver has what, overrides, power values, modules,
- * consoles, sound cards and their ACLs, units. Steps are done on it as the worker, systemd and the kernel would; whatever these
- * would refuse fails with their errno. Two models are compared as texts. */
+/* plan-model: the host's attributes as a plan sees them, in memory: which driver has what, overrides, power
+ * values, modules, consoles, sound cards and their ACLs, units. Steps are done on it as the worker, systemd
+ * and the kernel would; whatever these would refuse fails with their errno. Two models are compared as
+ * texts. */
 
 #include <glib.h>
 
@@ -13,8 +14,8 @@
 
 typedef struct Model Model;
 
-/* As the snapshot shows it. `machine` has the same functions with all their host drivers, hence also what those drivers bring with
- * them (sound cards); weak, it must outlive the model. */
+/* As the snapshot shows it. `machine` has the same functions with all their host drivers, hence also what
+ * those drivers bring with them (sound cards); weak, it must outlive the model. */
 Model *model_new(const Snapshot *machine, const Snapshot *s);
 Model *model_copy(const Model *m);
 void model_free(Model *m);
@@ -30,6 +31,6 @@ int model_run(Model *m, const Step *s, Saved *saved);
 /* Writes its drivers into a snapshot of the same functions. */
 void model_show(const Model *m, Snapshot *s);
 
-/* What is different from another one, one `KEY: BEFORE -> NOW` a line; "" if nothing is. Modules that are loaded now and were not
- * before are no difference: nothing unloads what it did not need to. */
+/* What is different from another one, one `KEY: BEFORE -> NOW` a line; "" if nothing is. Modules that are
+ * loaded now and were not before are no difference: nothing unloads what it did not need to. */
 char *model_difference(const Model *before, const Model *now);

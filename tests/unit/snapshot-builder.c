@@ -8,9 +8,17 @@
 static const struct {
         const char *driver, *module;
 } driver_modules[] = {
-        { "amdgpu", "amdgpu" },          { "i915", "i915" },         { "nouveau", "nouveau" },   { "nvidia", "nvidia" },
-        { "radeon", "radeon" },          { "nvidia-gpu", "i2c_nvidia_gpu" }, { "ccp", "ccp" },   { "snd_hda_intel", "snd_hda_intel" },
-        { "snd_pci_ps", "snd_pci_ps" },  { "xhci_hcd", "xhci_pci" }, { "pcieport", NULL },
+        { "amdgpu", "amdgpu" },
+        { "i915", "i915" },
+        { "nouveau", "nouveau" },
+        { "nvidia", "nvidia" },
+        { "radeon", "radeon" },
+        { "nvidia-gpu", "i2c_nvidia_gpu" },
+        { "ccp", "ccp" },
+        { "snd_hda_intel", "snd_hda_intel" },
+        { "snd_pci_ps", "snd_pci_ps" },
+        { "xhci_hcd", "xhci_pci" },
+        { "pcieport", NULL },
 };
 
 void build_strv(char ***v, const char *value) {
@@ -32,7 +40,8 @@ static void split_into(char ***v, const char *text) {
                         build_strv(v, *w);
 }
 
-Function *build_function(Snapshot *s, const char *address, const char *ids, int group, const char *driver, const char *bridges) {
+Function *build_function(Snapshot *s, const char *address, const char *ids, int group, const char *driver,
+                         const char *bridges) {
         g_auto(GStrv) parts = g_strsplit_set(ids, " :", -1);
         Function *f = snapshot_add_function(s, address);
 
@@ -89,7 +98,9 @@ void build_driver(Snapshot *s, const char *address, const char *driver) {
                 f->sound_cards = strv_free(f->sound_cards);
         g_assert_cmpint(free_and_strdup(&f->driver, driver), ==, 0);
         if (driver && !snapshot_find_driver(s, driver))
-                g_assert_cmpint(snapshot_add_driver(s, driver, driver_is_vfio(driver) ? "vfio_pci" : module_of(driver)), ==, 0);
+                g_assert_cmpint(
+                        snapshot_add_driver(s, driver, driver_is_vfio(driver) ? "vfio_pci" : module_of(driver)), ==,
+                        0);
 }
 
 static Snapshot *build_new(const char *iommu) {

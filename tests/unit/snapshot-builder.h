@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* snapshot-builder: machines as snapshots, for tests of what is derived from them: the five of the field, built whole (drivers,
- * modules, nodes, sound cards, power attributes), and the pieces to build others. Never fails: a test that runs out of memory
- * ends. */
+/* snapshot-builder: machines as snapshots, for tests of what is derived from them: the five of the field,
+ * built whole (drivers, modules, nodes, sound cards, power attributes), and the pieces to build others.
+ * Never fails: a test that runs out of memory ends. */
 
 #include "snapshot.h"
 
-/* A function with everything that a worker reads of one that is alive: power attributes as after a boot ("auto" for bridges, "on"
- * for the rest), the names of modules that match. ids: "CLASS VENDOR:DEVICE"; driver: NULL for none; bridges: nearest first,
- * separated by spaces. The pointer is valid until the next function is added. */
-Function *build_function(Snapshot *s, const char *address, const char *ids, int group, const char *driver, const char *bridges);
+/* A function with everything that a worker reads of one that is alive: power attributes as after a boot
+ * ("auto" for bridges, "on" for the rest), the names of modules that match. ids: "CLASS VENDOR:DEVICE";
+ * driver: NULL for none; bridges: nearest first, separated by spaces. The pointer is valid until the next
+ * function is added. */
+Function *build_function(Snapshot *s, const char *address, const char *ids, int group, const char *driver,
+                         const char *bridges);
 
 /* What a display has: a DRM card and render node, and a connector with that status. */
 void build_display(Function *f, unsigned card, const char *connector_status);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* test-failure: that each way to fail has the name of the contract, and a sentence that names the card, the step, the cause and
- * what to do. */
+/* test-failure: that each way to fail has the name of the contract, and a sentence that names the card, the
+ * step, the cause and what to do. */
 
 #include <glib.h>
 
@@ -81,8 +81,9 @@ static void test_holders(void) {
         Step s = {};
 
         g_assert_cmpint(step_init(&s, VERB_WAIT_FREE, GPU, NULL), ==, 0);
-        g_assert_cmpstr(failure_describe(OPERATION_DETACH, GPU, &s, -EBUSY, "mpv (pid 4711) holds /dev/dri/card1", &message), ==,
-                        GPUPT_ERROR_IN_USE);
+        g_assert_cmpstr(
+                failure_describe(OPERATION_DETACH, GPU, &s, -EBUSY, "mpv (pid 4711) holds /dev/dri/card1", &message),
+                ==, GPUPT_ERROR_IN_USE);
         g_assert_true(g_str_has_prefix(message, GPU " is in use: mpv (pid 4711) holds /dev/dri/card1. "));
         step_done(&s);
 }

@@ -73,7 +73,8 @@ static void test_read_line(void) {
         static const struct {
                 const char *content, *line;
         } cases[] = {
-                { "on\n", "on" }, { "on", "on" }, { "", "" }, { "\n", "" }, { "a b \n", "a b " }, { "one\ntwo\n", "one" },
+                { "on\n", "on" }, { "on", "on" },       { "", "" },
+                { "\n", "" },     { "a b \n", "a b " }, { "one\ntwo\n", "one" },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
@@ -121,8 +122,10 @@ static unsigned count_files(const char *path) {
 
 static void test_atomic(void) {
         char *dir = loop_make_dir();
-        g_autofree char *path = g_build_filename(dir, "file", NULL), *in_the_way = g_build_filename(dir, "directory", NULL);
-        g_autofree char *inside = g_build_filename(in_the_way, "x", NULL), *big = g_strnfill(1 << 20, 'y'), *long_path = NULL;
+        g_autofree char *path = g_build_filename(dir, "file", NULL),
+                        *in_the_way = g_build_filename(dir, "directory", NULL);
+        g_autofree char *inside = g_build_filename(in_the_way, "x", NULL), *big = g_strnfill(1 << 20, 'y'),
+                        *long_path = NULL;
         struct stat st;
 
         for (unsigned i = 0; i < 3; i++) {

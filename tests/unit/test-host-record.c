@@ -74,8 +74,10 @@ static void test_files(void) {
 }
 
 static void test_list(void) {
-        static const char *const names[] = { "gpu-0000:01:00.0", "gpu-0001:c5:00.0", "gpu-0000:01:00.0.lock", "gpu-x", "gpu-",
-                                             "job-1", "gpu-0000:01:00.0.Ab12Cd" };
+        static const char *const names[] = {
+                "gpu-0000:01:00.0",       "gpu-0001:c5:00.0", "gpu-0000:01:00.0.lock", "gpu-x", "gpu-", "job-1",
+                "gpu-0000:01:00.0.Ab12Cd"
+        };
         char *dir = loop_make_dir();
         _cleanup_strv_free_ char **list = NULL, **none = NULL;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* test-introspect: that what the program says of its interfaces is what is checked in under dbus/, and that both are what other
- * programs' parsers accept. */
+/* test-introspect: that what the program says of its interfaces is what is checked in under dbus/, and that
+ * both are what other programs' parsers accept. */
 
 #include <gio/gio.h>
 
@@ -20,8 +20,8 @@ static char *run(int status, const char *const *argv) {
         char *out = NULL;
         int wait_status;
 
-        g_assert_true(g_spawn_sync(NULL, (char **) argv, NULL, G_SPAWN_SEARCH_PATH | G_SPAWN_STDERR_TO_DEV_NULL, NULL, NULL, &out,
-                                   NULL, &wait_status, &error));
+        g_assert_true(g_spawn_sync(NULL, (char **) argv, NULL, G_SPAWN_SEARCH_PATH | G_SPAWN_STDERR_TO_DEV_NULL, NULL,
+                                   NULL, &out, NULL, &wait_status, &error));
         g_assert_no_error(error);
         g_assert_true(WIFEXITED(wait_status));
         g_assert_cmpint(WEXITSTATUS(wait_status), ==, status);
@@ -42,7 +42,8 @@ static char *file_of(const char *interface) {
 
 static void test_files(void) {
         for (size_t i = 0; i < ELEMENTSOF(objects); i++) {
-                g_autofree char *printed = print(objects[i].object, 0), *path = file_of(objects[i].interface), *text = NULL;
+                g_autofree char *printed = print(objects[i].object, 0), *path = file_of(objects[i].interface),
+                                *text = NULL;
 
                 g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
                 g_assert_cmpstr(printed, ==, text);

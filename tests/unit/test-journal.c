@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* test-journal: that what a daemon wrote before it died is what the next one reads, and that nothing else is taken for it. */
+/* test-journal: that what a daemon wrote before it died is what the next one reads, and that nothing else
+ * is taken for it. */
 
 #include "loop.h"
 
@@ -207,7 +208,8 @@ static void test_mutated(void) {
         for (size_t i = 0; lines[i]; i++) {
                 g_autofree char *twice = g_strdup_printf("%s\n%s\n", lines[i], lines[i]);
                 g_autofree char *alien = g_strdup_printf("x%s\n", lines[i]);
-                g_autofree char *blank = g_strdup_printf("%s \n", lines[i]), *empty = g_strdup_printf("\n%s\n", lines[i]);
+                g_autofree char *blank = g_strdup_printf("%s \n", lines[i]),
+                                *empty = g_strdup_printf("\n%s\n", lines[i]);
                 g_autofree char *mutant = NULL;
 
                 assert_bad(lines, i, alien, -EBADMSG);
@@ -329,8 +331,8 @@ static void put(const char *dir, const char *name, const char *text) {
 }
 
 static void test_list(void) {
-        static const char *const others[] = { "job-", "job-x", "job-7x", "job-0", "job-4294967296", "jobs-3", "gpu-0000:01:00.0",
-                                              "job-12.XyZabc" };
+        static const char *const others[] = { "job-",           "job-x",  "job-7x",           "job-0",
+                                              "job-4294967296", "jobs-3", "gpu-0000:01:00.0", "job-12.XyZabc" };
         char *dir = loop_make_dir();
         _cleanup_free_ unsigned *ids = NULL, *none = NULL;
 
@@ -382,7 +384,8 @@ static void test_results(void) {
                 if (cases[i].r >= 0)
                         g_assert_cmpint(error, ==, cases[i].error);
         }
-        g_assert_cmpint(journal_read_result(dir, 7, 4, &(char *) { NULL }, &(int) { 0 }, &(char *) { NULL }), ==, -ENOENT);
+        g_assert_cmpint(journal_read_result(dir, 7, 4, &(char *){ NULL }, &(int){ 0 }, &(char *){ NULL }), ==,
+                        -ENOENT);
         loop_remove_dir(dir);
 }
 
@@ -418,9 +421,15 @@ static void test_next_id(void) {
                 int r;
                 unsigned id;
         } cases[] = {
-                { "1\n", 0, 1 },     { "41", 0, 41 },     { "4294967294\n", 0, 4294967294 },
-                { "0\n", -EBADMSG, 0 }, { "", -EBADMSG, 0 }, { "x\n", -EBADMSG, 0 }, { "4294967295\n", -EBADMSG, 0 },
-                { "-1\n", -EBADMSG, 0 }, { " 1\n", -EBADMSG, 0 },
+                { "1\n", 0, 1 },
+                { "41", 0, 41 },
+                { "4294967294\n", 0, 4294967294 },
+                { "0\n", -EBADMSG, 0 },
+                { "", -EBADMSG, 0 },
+                { "x\n", -EBADMSG, 0 },
+                { "4294967295\n", -EBADMSG, 0 },
+                { "-1\n", -EBADMSG, 0 },
+                { " 1\n", -EBADMSG, 0 },
         };
         char *dir = loop_make_dir();
         unsigned id;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* test-plan-undo: that nothing is left behind. Every plan, on every machine of the field and with every option, is done on a model
- * of the host up to every step, whole, begun without effect, or half; walked back, the model is as at first. And there and
- * back is where one came from. */
+/* test-plan-undo: that nothing is left behind. Every plan, on every machine of the field and with every
+ * option, is done on a model of the host up to every step, whole, begun without effect, or half; walked
+ * back, the model is as at first. And there and back is where one came from. */
 
 #include "plan-case.h"
 #include "plan-model.h"
@@ -98,7 +98,8 @@ static void run(Model *m, const Step *s, Saved *saved) {
 /* The step with the first of its functions alone. */
 static void run_half(Model *m, const Step *s, Saved *saved) {
         Step half = *s;
-        char *some[] = { s->arguments ? s->arguments[0] : NULL, s->arguments && s->arguments[0] ? s->arguments[1] : NULL, NULL };
+        char *some[] = { s->arguments ? s->arguments[0] : NULL,
+                         s->arguments && s->arguments[0] ? s->arguments[1] : NULL, NULL };
 
         if (s->verb == VERB_PIN)
                 half.arguments = NULL;
@@ -155,7 +156,9 @@ static void remember(PlanCase *c, const Plan *p, const Saved *saved) {
         for (size_t i = 0; i < saved->n; i++) {
                 for (size_t k = 0; k < G_N_ELEMENTS(keys); k++)
                         if (streq(saved->list[i].key, keys[k]))
-                                g_assert_cmpint(saved_add(&c->record, saved->list[i].subject, keys[k], saved->list[i].value), ==, 0);
+                                g_assert_cmpint(
+                                        saved_add(&c->record, saved->list[i].subject, keys[k], saved->list[i].value),
+                                        ==, 0);
                 if (streq(saved->list[i].key, "active") && streq(saved->list[i].value, "yes"))
                         build_strv(&c->units, saved->list[i].subject);
         }
@@ -176,7 +179,8 @@ static void check_window(const Plan *p) {
                 for (size_t k = 0; k < i; k++) {
                         if (p->steps[k].verb == VERB_UNBIND)
                                 break;
-                        overridden = overridden || (p->steps[k].verb == VERB_OVERRIDE && streq(p->steps[k].target, p->steps[i].target));
+                        overridden = overridden || (p->steps[k].verb == VERB_OVERRIDE &&
+                                                    streq(p->steps[k].target, p->steps[i].target));
                 }
                 g_assert_true(overridden);
         }
@@ -191,7 +195,8 @@ static void check_detached(const Model *m, const PlanCase *c) {
         }
 }
 
-/* What somebody had given to vfio-pci before gpuptd ever saw it comes home to what the kernel chooses; the rest is as it was. */
+/* What somebody had given to vfio-pci before gpuptd ever saw it comes home to what the kernel chooses; the
+ * rest is as it was. */
 static void check_home(const Scenario *s, const Model *first, Model *m) {
         g_autofree char *difference = NULL;
 
@@ -203,7 +208,8 @@ static void check_home(const Scenario *s, const Model *first, Model *m) {
                 return;
         }
         if (s->without_record)
-                for (char **a = (char *[]) { (char *) LAPTOP, (char *) "0000:01:00.1", (char *) "0000:00:01.0", NULL }; *a; a++) {
+                for (char **a = (char *[]){ (char *) LAPTOP, (char *) "0000:01:00.1", (char *) "0000:00:01.0", NULL };
+                     *a; a++) {
                         /* Nobody knows them: they stay as they are kept while detached. */
                         model_set(m, model_get(first, "%s d3cold", *a), "%s d3cold", *a);
                         model_set(m, model_get(first, "%s power-control", *a), "%s power-control", *a);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* test-plan: what happens in which order, on the machines of the field; what is refused; what each option changes. That every
- * plan can be walked back is test-plan-undo's. */
+/* test-plan: what happens in which order, on the machines of the field; what is refused; what each option
+ * changes. That every plan can be walked back is test-plan-undo's. */
 
 #include "plan-case.h"
 #include "snapshot-builder.h"
@@ -223,7 +223,8 @@ static void test_attach_pair(void) {
                      "start-unit nvidia-persistenced.service\n");
 }
 
-/* Nobody has written down where it came from: the kernel chooses; the module of the display's choice is not there. */
+/* Nobody has written down where it came from: the kernel chooses; the module of the display's choice is not
+ * there. */
 static void test_attach_without_record(void) {
         g_autoptr(PlanCase) c = detached(build_laptop, LAPTOP);
         g_autofree char *load = g_strdup_printf("load %s\n", plan_case_function(c, LAPTOP)->modalias);
@@ -509,7 +510,8 @@ static void test_stop_units(void) {
         plan_case_nvidia(c);
         c->has_config = true;
         c->config.stop_units = units;
-        assert_says(c, OPERATION_DETACH, "stop-unit nvidia-persistenced.service\nstop-unit ollama.service\nask ", true);
+        assert_says(c, OPERATION_DETACH, "stop-unit nvidia-persistenced.service\nstop-unit ollama.service\nask ",
+                    true);
 }
 
 static void test_idle_power(void) {
@@ -561,7 +563,8 @@ static void test_unload_two_heads(void) {
                 if (p->steps[i].verb == VERB_UNLOAD && streq(p->steps[i].target, "nvidia")) {
                         g_assert_cmpint(plan_undo(p, i, &saved, &undo), ==, 0);
                         text = plan_text(undo);
-                        g_assert_cmpstr(text, ==, "load nvidia\nrebind 0000:3b:00.0 nvidia\nrebind 0000:3b:00.2 nvidia\n");
+                        g_assert_cmpstr(text, ==,
+                                        "load nvidia\nrebind 0000:3b:00.0 nvidia\nrebind 0000:3b:00.2 nvidia\n");
                 }
         g_assert_nonnull(text);
 }
@@ -673,7 +676,10 @@ static void test_lines(void) {
         _cleanup_(plan_freep) Plan *p = NULL, *again = plan_new(OPERATION_DETACH);
         _cleanup_free_ char *text = NULL, *text_again = NULL;
         static const char *const bad[][5] = {
-                { "step", NULL }, { "step", "bind", NULL }, { "step", "fly", "0000:01:00.0", NULL }, { "save", "bind", "x", NULL },
+                { "step", NULL },
+                { "step", "bind", NULL },
+                { "step", "fly", "0000:01:00.0", NULL },
+                { "save", "bind", "x", NULL },
         };
 
         plan_case_nvidia(c);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* test-worker-client: the daemon's end of a worker, against one that says what the test has written down. The stand-in is this
- * program itself, which finds its lines in an environment variable (see play()). */
+/* test-worker-client: the daemon's end of a worker, against one that says what the test has written down.
+ * The stand-in is this program itself, which finds its lines in an environment variable (see play()). */
 
 #include "loop.h"
 
@@ -38,8 +38,8 @@ static void listen_to_line(void) {
                 ;
 }
 
-/* One command a line: `hear` waits for a step, `say TEXT` (C escapes), `bytes TEXT` (each for itself), `flood N` (N MiB of data
- * lines), `arguments`, `session`, `linger` (until the daemon has gone). */
+/* One command a line: `hear` waits for a step, `say TEXT` (C escapes), `bytes TEXT` (each for itself),
+ * `flood N` (N MiB of data lines), `arguments`, `session`, `linger` (until the daemon has gone). */
 static int play(int argc, char *argv[]) {
         g_auto(GStrv) commands = g_strsplit(g_getenv(SCRIPT), "\n", -1);
 
@@ -144,10 +144,12 @@ static void test_answers(void) {
                 { "hear\nsay begin 5\\nok 5\\n", 0, "", "" },
                 { "hear\nsay begin 5\\n\nsay a b\\n\nsay c\\nok 5\\n", 0, "", "a b\nc\n" },
                 { "hear\nbytes begin 5\\nfirst line\\nsecond\\nok 5\\n", 0, "", "first line\nsecond\n" },
-                { "hear\nsay begin 5\\nerror 5 16 the\\\\x20card\\\\x0ais\\\\x20busy\\n", -EBUSY, "the card\nis busy", "" },
+                { "hear\nsay begin 5\\nerror 5 16 the\\\\x20card\\\\x0ais\\\\x20busy\\n", -EBUSY, "the card\nis busy",
+                  "" },
                 { "hear\nsay begin 5\\nsaved a b c\\nerror 5 5 \\\\-\\n", -EIO, "", "saved a b c\n" },
                 /* Words that only look like a verdict. */
-                { "hear\nsay begin 5\\nok\\nokay 5\\nerrors 5\\nbeginning\\nok 5\\n", 0, "", "ok\nokay 5\nerrors 5\nbeginning\n" },
+                { "hear\nsay begin 5\\nok\\nokay 5\\nerrors 5\\nbeginning\\nok 5\\n", 0, "",
+                  "ok\nokay 5\nerrors 5\nbeginning\n" },
                 /* It says it and ends: the answer counts. */
                 { "hear\nsay begin 5\\nx\\nok 5\\n", 0, "", "x\n" },
         };
@@ -193,13 +195,16 @@ static void test_nonsense(void) {
                 "hear\nsay begin 5\\n\nnul\nlinger",
                 "hear\nflood 0\nsay begin 5\\n\nsay \\n\nsay ok 7\\n\nlinger",
         };
-        g_autofree char *endless = g_strnfill(20000, 'x'), *long_line = g_strdup_printf("hear\nsay begin 5\\n%s\nlinger", endless);
+        g_autofree char *endless = g_strnfill(20000, 'x'),
+                        *long_line = g_strdup_printf("hear\nsay begin 5\\n%s\nlinger", endless);
         g_autofree char *long_verdict = g_strdup_printf("hear\nsay error 5 5 %s\\n\nlinger", endless);
 
         for (size_t i = 0; i < ELEMENTSOF(scripts) + 2; i++) {
                 Talk t;
 
-                talk_begin(&t, i < ELEMENTSOF(scripts) ? scripts[i] : i == ELEMENTSOF(scripts) ? long_line : long_verdict);
+                talk_begin(&t, i < ELEMENTSOF(scripts)    ? scripts[i]
+                               : i == ELEMENTSOF(scripts) ? long_line
+                                                          : long_verdict);
                 g_test_message("%.60s", g_getenv(SCRIPT));
                 talk_send(&t, 5);
                 loop_until(t.event, t.over);
@@ -212,7 +217,8 @@ static void test_nonsense(void) {
 
 /* Spoken without being asked. */
 static void test_unasked(void) {
-        static const char *const scripts[] = { "say begin 0\\n\nlinger", "say ok 0\\n\nlinger", "say error 0 5 x\\n\nlinger" };
+        static const char *const scripts[] = { "say begin 0\\n\nlinger", "say ok 0\\n\nlinger",
+                                               "say error 0 5 x\\n\nlinger" };
 
         for (size_t i = 0; i < ELEMENTSOF(scripts); i++) {
                 Talk t;
@@ -226,8 +232,8 @@ static void test_unasked(void) {
 }
 
 static void test_end_of_file(void) {
-        static const char *const scripts[] = { "", "hear", "hear\nsay begin 5\\n", "hear\nsay begin 5\\nsaved a b c\\n",
-                                               "hear\nsay begin 5\\nok 5" };
+        static const char *const scripts[] = { "", "hear", "hear\nsay begin 5\\n",
+                                               "hear\nsay begin 5\\nsaved a b c\\n", "hear\nsay begin 5\\nok 5" };
 
         for (size_t i = 0; i < ELEMENTSOF(scripts); i++) {
                 Talk t;
@@ -246,9 +252,10 @@ static void test_end_of_file(void) {
 static void test_several_steps(void) {
         Talk t;
 
-        talk_begin(&t, "hear\nsay begin 1\\none\\nok 1\\n\nhear\nsay begin 2\\nok 2\\n\nhear\nsay begin 9\\nthree\\nerror 9 5 x\\n");
+        talk_begin(&t, "hear\nsay begin 1\\none\\nok 1\\n\nhear\nsay begin 2\\nok 2\\n\nhear\nsay begin "
+                       "9\\nthree\\nerror 9 5 x\\n");
         talk_send(&t, 1);
-        g_assert_cmpint(worker_send(t.worker, 2, &(Step) { .verb = VERB_CHECK, .target = (char *) "x" }), ==, -EBUSY);
+        g_assert_cmpint(worker_send(t.worker, 2, &(Step){ .verb = VERB_CHECK, .target = (char *) "x" }), ==, -EBUSY);
         loop_until(t.event, t.over);
         g_assert_cmpstr(t.data, ==, "one\n");
         talk_send(&t, 2);
@@ -286,8 +293,8 @@ static void test_size(void) {
 }
 
 static void test_freed_in_handler(void) {
-        static const char *const scripts[] = { "hear\nsay begin 5\\nok 5\\nmore\\n\nlinger", "hear\nsay nonsense\\nok 6\\n\nlinger",
-                                               "hear" };
+        static const char *const scripts[] = { "hear\nsay begin 5\\nok 5\\nmore\\n\nlinger",
+                                               "hear\nsay nonsense\\nok 6\\n\nlinger", "hear" };
 
         for (size_t i = 0; i < ELEMENTSOF(scripts); i++) {
                 Talk t;
@@ -326,8 +333,9 @@ static void test_too_long(void) {
         g_assert_cmpint(worker_send(t.worker, 1, &(Step) { .verb = VERB_CHECK, .target = word }), ==, -E2BIG);
         for (size_t i = 0; i < WORDS_MAX - 3; i++)
                 arguments[i] = (char *) "x";
-        g_assert_cmpint(worker_send(t.worker, 1, &(Step) { .verb = VERB_CHECK, .target = (char *) "x", .arguments = arguments }), ==,
-                        -E2BIG);
+        g_assert_cmpint(worker_send(t.worker, 1,
+                                    &(Step){ .verb = VERB_CHECK, .target = (char *) "x", .arguments = arguments }),
+                        ==, -E2BIG);
         g_assert_false(worker_is_busy(t.worker));
         talk_end(&t);
 }
