@@ -72,16 +72,22 @@ static void add_host_modules(Builder *b) {
         }
 }
 
+/* The override that was recorded belongs to the driver that was: not to one that somebody, or a rescan, has given the
+ * function since. */
+static const char *override_after(const Builder *b, size_t i) {
+        const Function *f = b->claimed[i];
+        const char *was = builder_recorded(b, f, "driver"), *driver = is_home(f, b->drivers[i]) ? f->driver : b->drivers[i];
+
+        return streq_ptr(strempty(was), strempty(driver)) ? strempty(builder_recorded(b, f, "override")) : "";
+}
+
 static void add_restore(Builder *b) {
         _cleanup_strv_free_ char **power = NULL;
         const Saved *record = b->in->record;
         int r = 0;
 
         for (size_t i = 0; i < b->n_claimed; i++)
-                if (builder_recorded(b, b->claimed[i], "override"))
-                        builder_add(b, VERB_OVERRIDE, b->claimed[i]->address, builder_recorded(b, b->claimed[i], "override"), NULL);
-                else
-                        builder_add(b, VERB_OVERRIDE, b->claimed[i]->address, "", NULL);
+                builder_add(b, VERB_OVERRIDE, b->claimed[i]->address, override_after(b, i), NULL);
         for (size_t i = 0; record && i < record->n; i++)
                 if (streq(record->list[i].key, "console"))
                         builder_add(b, VERB_RESTORE_CONSOLE, record->list[i].subject, NULL, NULL);

@@ -322,6 +322,22 @@ static void test_detach_partial(void) {
                      "idle-power 0000:08:00.0 auto 0000:08:00.1 auto 0000:08:00.2 auto 0000:08:00.3 auto\n");
 }
 
+/* It had no driver, but an override of somebody's, when it was taken; a rescan has given it one since. The old override
+ * would take it away again at the next probe. */
+static void test_attach_replugged(void) {
+        g_autoptr(PlanCase) c = plan_case_new(build_laptop(), LAPTOP);
+
+        record(c, LAPTOP, "driver", "nouveau");
+        record(c, LAPTOP, "override", "nouveau");
+        record(c, "0000:01:00.1", "driver", "");
+        record(c, "0000:01:00.1", "override", "vfio-pci");
+        assert_says(c, OPERATION_ATTACH, "override 0000:01:00.1 " E "\n", true);
+        assert_says(c, OPERATION_ATTACH, "override 0000:01:00.0 nouveau\n", true);
+
+        build_driver(c->snapshot, "0000:01:00.1", NULL);
+        assert_says(c, OPERATION_ATTACH, "override 0000:01:00.1 vfio-pci\n", true);
+}
+
 /* Only what is away is moved; what is home is left alone but for what was changed on it. */
 static void test_attach_partial(void) {
         g_autoptr(PlanCase) c = plan_case_new(build_laptop(), LAPTOP);
@@ -714,6 +730,7 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/plan/attach/host-driver", test_attach_host_driver);
         g_test_add_func("/plan/attach/driverless", test_attach_driverless);
         g_test_add_func("/plan/attach/partial", test_attach_partial);
+        g_test_add_func("/plan/attach/replugged", test_attach_replugged);
         g_test_add_func("/plan/nothing", test_nothing);
         g_test_add_func("/plan/missing-companion", test_missing_companion);
         g_test_add_func("/plan/functions", test_functions);
