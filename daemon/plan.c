@@ -135,6 +135,17 @@ static int undo_unload(const Step *s, Plan *undo) {
         return r;
 }
 
+/* The bus that a function is on: "0000:01". */
+static int undo_remove(const Step *s, Plan *undo) {
+        char bus[PCI_ADDRESS_MAX];
+        PciAddress address;
+
+        if (pci_address_parse(s->target, &address) < 0)
+                return -EBADMSG;
+        (void) snprintf(bus, sizeof(bus), "%04x:%02x", address.domain, address.bus);
+        return plan_add(undo, VERB_RESCAN, bus, (char *[]) { s->target, NULL });
+}
+
 static int undo_into(const Step *s, const Saved *saved, Plan *undo) {
         const char *value;
 
@@ -169,12 +180,25 @@ static int undo_into(const Step *s, const Saved *saved, Plan *undo) {
                 /* Only what was running is started again. */
                 value = saved_get(saved, s->target, "active");
                 return value && streq(value, "yes") ? plan_add(undo, VERB_START_UNIT, s->target, NULL) : 0;
+        case VERB_REMOVE:
+        case VERB_EJECT:
+                return undo_remove(s, undo);
+        case VERB_SWITCH_POWER:
+                /* An undo that leaves a card without power would be worse than none. */
+                return plan_add(undo, VERB_SWITCH_POWER, s->target, (char *[]) { (char *) "ON", NULL });
+        case VERB_SLOT_POWER:
+                return plan_add(undo, VERB_SLOT_POWER, s->target, (char *[]) { (char *) "1", NULL });
+        case VERB_KEEP:
+                return plan_add(undo, VERB_KEEP, s->target, (char *[]) { (char *) "", NULL });
+        case VERB_ALARM:
+                return plan_add(undo, VERB_ALARM, s->target, (char *[]) { (char *) "0", NULL });
         case VERB_START_UNIT:
                 /* It may hold the card by now, and what is undone next is a bind. */
                 return plan_add(undo, VERB_STOP_UNIT, s->target, NULL);
         default:
-                /* Reads, waits and what cannot be taken back (a process that was ended). A loaded module does no
-                 * harm, and idle power is covered by the undo of the pin. */
+                /* Reads, waits and what cannot be taken back (a process that was ended, a reset). A loaded module, a
+                 * card that is awake or that has come back to the bus do no harm; idle power is covered by the undo
+                 * of the pin. */
                 return 0;
         }
 }

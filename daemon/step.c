@@ -28,10 +28,24 @@ static const VerbRow verb_rows[_VERB_MAX] = {
         ROW(VERB_VERIFY, "verify", WORKER, 2, 30, false, "verify that $t is bound to $1", "verify that $t has no driver"),
         ROW(VERB_CHECK_MODULE, "check-module", WORKER, 2, 30, false, "verify that no module of $a is loaded", NULL),
         ROW(VERB_CHECK_DRIVER, "check-driver", WORKER, 2, 30, false, "verify that driver $t is there", NULL),
+        ROW(VERB_MEASURE, "measure", WORKER, 5, 75, false, "measure the health of $a", NULL),
+        ROW(VERB_SENSORS, "sensors", WORKER, 5, 30, false, "read the sensors of $a", NULL),
 
         ROW(VERB_PIN, "pin-power", WORKER, 3, 60, true, "keep $a powered up", NULL),
         ROW(VERB_RESTORE_POWER, "restore-power", WORKER, 3, 60, true, "restore the power settings of $t", NULL),
         ROW(VERB_IDLE_POWER, "idle-power", WORKER, 3, 60, true, "set runtime power management of $t to $1", NULL),
+        ROW(VERB_WAKE, "wake", WORKER, 5, 75, true, "wake $a", NULL),
+        ROW(VERB_SWITCH_POWER, "switch-power", WORKER, 5, 60, true, "switch the card $1 by $t", NULL),
+        ROW(VERB_SLOT_POWER, "slot-power", WORKER, 10, 90, true, "set the power of slot $t to $1", NULL),
+
+        ROW(VERB_RESET, "reset", WORKER, 10, 140, true, "reset $t ($1)", "reset $t"),
+        ROW(VERB_RESET_BELOW, "reset-below", WORKER, 10, 140, true, "reset everything below $t", NULL),
+        ROW(VERB_REMOVE, "remove", WORKER, 5, 30, true, "remove $t from the bus", NULL),
+        ROW(VERB_EJECT, "eject", WORKER, 15, 60, true, "remove $t from the bus while the guest lets go", NULL),
+        ROW(VERB_RESCAN, "rescan", WORKER, 10, 90, true, "look for $* on bus $t", "look for devices on bus $t"),
+        ROW(VERB_RESTORE_DECODES, "restore-decodes", WORKER, 2, 30, true, "let $t decode legacy VGA again", NULL),
+        ROW(VERB_KEEP, "keep", WORKER, 2, 30, true, "keep $t for $1 when it comes back", "let any driver have $t when it comes back"),
+        ROW(VERB_ALARM, "alarm", WORKER, 2, 30, true, "let $t wake the host in $1 s", NULL),
 
         ROW(VERB_OVERRIDE, "override", WORKER, 3, 30, true, "reserve $t for $1", "let any driver have $t again"),
         ROW(VERB_UNBIND, "unbind", WORKER, 5, 30, true, "unbind $t from $1", NULL),
@@ -54,9 +68,12 @@ static const VerbRow verb_rows[_VERB_MAX] = {
         ROW(VERB_STOP_UNIT, "stop-unit", UNIT, 10, 100, true, "stop $t", NULL),
         ROW(VERB_START_UNIT, "start-unit", UNIT, 10, 100, true, "start $t", NULL),
 
+        ROW(VERB_VENDOR_RESET, "vendor-reset", EXEC, 15, 90, true, "let nvidia-smi reset $t", NULL),
+
         ROW(VERB_ASK, "ask", WAIT, 2, 10, false, "ask whoever holds $t to let go", NULL),
         ROW(VERB_WAIT_ASKED, "wait-asked", WAIT, 30, 630, false, "give the holders of $t up to $1 s to let go", NULL),
         ROW(VERB_WAIT_FREE, "wait-free", WAIT, 30, 630, false, "wait up to $1 s until nobody holds $t", NULL),
+        ROW(VERB_SUSPEND, "suspend", WAIT, 60, 330, true, "let the host sleep and wake", NULL),
 };
 
 const char *verb_to_string(Verb v) {

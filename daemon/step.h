@@ -10,7 +10,7 @@
 typedef enum Executor {
         EXECUTOR_WORKER, /* gpuptd-worker: kernel writes, and reads that may block */
         EXECUTOR_UNIT,   /* a unit of systemd1, started or stopped */
-        EXECUTOR_EXEC,   /* a program as a transient unit (adapters, hooks, vendor tools: later issues) */
+        EXECUTOR_EXEC,   /* a program as a transient unit: vendor tools; adapters and hooks later */
         EXECUTOR_WAIT,   /* an event with a deadline, in the daemon */
         _EXECUTOR_MAX,
         _EXECUTOR_INVALID = -EINVAL,
@@ -29,10 +29,31 @@ typedef enum Verb {
                               *   its node exists; -> `node ADDR PATH` */
         VERB_CHECK_MODULE,   /* MODULE [MODULE…]: -EBUSY while one is loaded; -> `module NAME REFCOUNT HOLDERS…` */
         VERB_CHECK_DRIVER,   /* DRIVER: registered on the PCI bus? (-ENOPKG) */
+        VERB_MEASURE,        /* ADDR [ADDR…]: -> the lines of measurement.h; a function that is gone has none. What is
+                              *   wrong with a card is no error of this verb */
+        VERB_SENSORS,        /* ADDR [ADDR…]: -> the `sensor` lines of measurement.h. Apart from the above, since a
+                              *   driver may make who reads these wait */
         /* Power. */
         VERB_PIN,            /* ADDR [ADDR…]: power/control=on, d3cold_allowed=0; waits until runtime_status is active */
         VERB_RESTORE_POWER,  /* ADDR CONTROL D3COLD [ADDR CONTROL D3COLD…] ("" leaves a value alone) */
         VERB_IDLE_POWER,     /* ADDR CONTROL [ADDR CONTROL…]: how it rests while detached; D3cold stays off */
+        VERB_WAKE,           /* ADDR [ADDR…]: power/control=on, waits for active, reads back D0 and a config space that
+                              *   answers (-EHOSTDOWN: all ones or no D0) */
+        VERB_SWITCH_POWER,   /* bbswitch|nvhda ON|OFF: /proc/acpi/NAME, read back (-EIO: not taken, -ENOENT: no such
+                              *   module) */
+        VERB_SLOT_POWER,     /* SLOT 0|1: /sys/bus/pci/slots/SLOT/power, read back */
+        /* Reset. None of these asks who uses the card: the plan has. */
+        VERB_RESET,          /* ADDR METHOD: that one method of the kernel's ("": its own order), and the former
+                              *   reset_method put back; -ENOTTY: the card has no such reset, listed or not */
+        VERB_RESET_BELOW,    /* BRIDGE: reset_subordinate (-EAGAIN is tried again for a while, then -EBUSY) */
+        VERB_REMOVE,         /* ADDR: from the bus; gone before is success. -EBUSY while it has a driver */
+        VERB_EJECT,          /* ADDR: the same while a VM has it: the guest is asked to let go, and this returns when it
+                              *   has */
+        VERB_RESCAN,         /* BUS ADDR…: "0000:01", that bus alone; -ENODEV names what is not there then */
+        VERB_RESTORE_DECODES, /* ADDR: legacy VGA decodes io+mem by the arbiter, read back (-EBUSY: a driver owns them) */
+        VERB_KEEP,           /* ADDR DRIVER: the udev rule will reserve the function for DRIVER when it is added again;
+                              *   "": no more */
+        VERB_ALARM,          /* RTC SECONDS: wakes the host that long from now; 0: no more */
         /* Drivers. */
         VERB_OVERRIDE,       /* ADDR DRIVER: driver_override; "" clears it. Read back */
         VERB_UNBIND,         /* ADDR DRIVER: from exactly that driver; nothing bound is success */
@@ -58,10 +79,13 @@ typedef enum Verb {
                               *   functions that lose their driver with it, for the undo */
         VERB_STOP_UNIT,      /* UNIT */
         VERB_START_UNIT,     /* UNIT: reset-failed, then started */
+        /* Programs, as transient units. */
+        VERB_VENDOR_RESET,   /* ADDR: nvidia-smi --gpu-reset -i ADDR */
         /* Waits, in the daemon. */
         VERB_ASK,            /* ADDR SECONDS: the signal ReleaseRequested, with the time that there is */
         VERB_WAIT_ASKED,     /* ADDR SECONDS: census until nobody holds the GPU or the time is over; both are success */
         VERB_WAIT_FREE,      /* ADDR SECONDS: census until nobody holds the GPU */
+        VERB_SUSPEND,        /* "-" SECONDS: the host sleeps by logind, and has woken when this is over */
         _VERB_MAX,
         _VERB_INVALID = -EINVAL,
 } Verb;

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* measurement: what a worker measured of the functions of a GPU: plain data that may have cost a wait for the device, unlike
+ * a snapshot. It judges nothing: health.h does. As word lines:
+ *
+ *      measured ADDR VENDOR HEADER     config space: vendor id and header type, hex ("ffff", "7f": all ones)
+ *      dstate ADDR N                   PMCSR: 0 … 3 (PCI Power Management 1.2, 3.2.4)
+ *      link ADDR SPEED WIDTH MAXSPEED MAXWIDTH ACTIVE   PCIe link of the function: speeds as the code of LNKSTA (1: 2.5
+ *                                      GT/s …), lanes; ACTIVE yes, no, or - where the port above does not report it
+ *                                      (PCIe 7.5.3.8; Data Link Layer Link Active of the port above)
+ *      bar ADDR INDEX SIZE             a BAR (0 … 5) that has no address: size in bytes, decimal (sysfs `resource`)
+ *      decodes ADDR WORD               of the VGA arbiter: io+mem, io, mem, none; absent where it is no VGA card
+ *      sensor ADDR NAME VALUE          temp1 (m°C), fan1 (1/min), power1 (µW), pwm1 (0 … 255): the kernel's hwmon units
+ *                                      (Documentation/hwmon/sysfs-interface.rst), decimal, may be negative */
+
+#include "util/address.h"
+#include "util/words.h"
+
+typedef struct Sensor {
+        char *name;
+        int64_t value;
+} Sensor;
+
+typedef struct Measured {
+        char address[PCI_ADDRESS_MAX];
+        bool read;              /* there was a `measured` line: the config space could be read at all */
+        uint16_t vendor;
+        uint8_t header_type;
+        int dstate;             /* -1: it has no power management capability */
+        bool has_link;
+        unsigned link_speed, link_width, link_max_speed, link_max_width;
+        int link_active;        /* 1, 0, or -1 */
+        unsigned unassigned;    /* BARs without an address, one bit each */
+        char *decodes;          /* NULL: it is no VGA card, or there is no arbiter */
+        Sensor *sensors;
+        size_t n_sensors;
+} Measured;
+
+typedef struct Measurement {
+        Measured *functions; /* in the order of the lines */
+        size_t n;
+} Measurement;
+
+Measurement *measurement_new(void);
+Measurement *measurement_free(Measurement *m);
+DEFINE_CLEANUP(Measurement *, measurement_free);
+
+/* Adds what the lines say: of `measure`, of `sensors`, or of both, into the same measurement. Hostile input: -EBADMSG for
+ * anything else than these lines, with limits on numbers and lengths. */
+int measurement_read(Measurement *m, const char *text, size_t size);
+void measurement_write(const Measurement *m, FILE *f);
+
+const Measured *measurement_find(const Measurement *m, const char *address);
