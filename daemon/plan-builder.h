@@ -39,6 +39,14 @@ const char *builder_recorded(const Builder *b, const Function *f, const char *ke
 bool same_module(const char *a, const char *b);
 bool modules_contain(char *const *modules, const char *name);
 
+/* plan-leave.c: away from the host's drivers. Whether that may be (0, a PlanRefusal, or a negative errno); then asking, and
+ * waiting for, the holders; then modules, consoles and the unbinds themselves. What is with VFIO is left alone. */
+int builder_check_leave(Builder *b);
+void builder_add_release(Builder *b);
+void builder_add_leave(Builder *b);
+/* Whether a function that is not part of the plan is bound to that driver. */
+bool builder_needs_elsewhere(const Builder *b, const char *driver);
+
 /* plan-detach.c, plan-attach.c: what is in the plan. 0, a PlanRefusal, or a negative errno. */
 int builder_detach(Builder *b);
 int builder_attach(Builder *b);
