@@ -27,6 +27,7 @@
 
 static void job_next(Job *j);
 static void on_run(const RunResult *result, void *userdata);
+static int on_save(const char *line, void *userdata);
 
 /* ---- log ---- */
 
@@ -345,6 +346,16 @@ static int without_shared_bridges(Job *j, const Step *step, Step *ret) {
         return step_init(ret, step->verb, step->target, triples ? triples + 1 : NULL);
 }
 
+static int write_down(Job *j) {
+        int r = journal_write(j->gpu->host->run_dir, j->intent);
+
+        if (r >= 0 || j->stage != STAGE_UNDO)
+                return r;
+        /* No room in /run is no reason to leave a card half-way. */
+        log_warning_errno(r, "Failed to write down how far the undo of job %u is, going on: %m", j->intent->id);
+        return 0;
+}
+
 /* Journal first, then the step. */
 static int begin_step(Job *j, const Plan *plan) {
         const Step *step = plan->steps + j->intent->begun;
@@ -357,14 +368,8 @@ static int begin_step(Job *j, const Plan *plan) {
                 if (r >= 0)
                         r = process_start_time(j->intent->worker_pid, &j->intent->worker_start);
         }
-        if (r >= 0) {
-                r = journal_write(j->gpu->host->run_dir, j->intent);
-                /* No room in /run is no reason to leave a card half-way. */
-                if (r < 0 && j->stage == STAGE_UNDO) {
-                        log_warning_errno(r, "Failed to write down how far the undo of job %u is, going on: %m", j->intent->id);
-                        r = 0;
-                }
-        }
+        if (r >= 0)
+                r = write_down(j);
         if (r < 0)
                 return r;
         if (verb_info(step->verb)->writes && !j->writes) {
@@ -503,6 +508,14 @@ static int take_data(Job *j, const Step *step, const char *data, size_t size) {
         }
 }
 
+static int on_save(const char *line, void *userdata) {
+        Job *j = ASSERT_PTR(userdata);
+        int r;
+
+        r = take_data(j, current_step(j), line, strlen(line));
+        return r < 0 ? r : write_down(j);
+}
+
 static void announce_stuck(Job *j, const Holders *holders) {
         const Step *step = current_step(j);
         _cleanup_free_ char *who = NULL, *what = NULL, *wchan = NULL;
@@ -574,7 +587,7 @@ static int job_come_back(Job *j, JobStage stage) {
         j->runner = step_runner_free(j->runner);
         j->intent->worker_pid = 0;
         renumber(j);
-        r = step_runner_new(j->gpu, j->intent->id, on_run, j, &j->runner);
+        r = step_runner_new(j->gpu, j->intent->id, on_run, on_save, j, &j->runner);
         j->stage = stage;
         j->state = JOB_ROLLING_BACK;
         h->listener.job_started(j, h->listener.userdata);
@@ -672,7 +685,7 @@ int job_new(Gpu *g, Operation operation, PlanOptions *options, uint32_t uid, Hol
                 return -ENOMEM;
         j->intent->access = options->access;
         j->intent->access_uid = options->uid;
-        r = step_runner_new(g, id, on_run, j, &j->runner);
+        r = step_runner_new(g, id, on_run, on_save, j, &j->runner);
         if (r < 0)
                 return r;
         r = look(j, STAGE_LOOK);
@@ -732,7 +745,7 @@ int job_resume(Gpu *g, Intent *intent, Job **ret) {
         j->writes = j->writes || intent->phase == PHASE_UNDO;
         if (j->writes)
                 inhibitor_hold(g->host->inhibitor);
-        r = step_runner_new(g, intent->id, on_run, j, &j->runner);
+        r = step_runner_new(g, intent->id, on_run, on_save, j, &j->runner);
         if (r >= 0 && intent->phase == PHASE_UNDO)
                 r = intent_undo_plan(intent, &j->undo);
         if (r < 0) {

@@ -22,6 +22,7 @@ struct StepRunner {
         Gpu *gpu; /* weak */
         unsigned job;
         run_handler_t handler;
+        save_handler_t save;
         void *userdata;
 
         const Step *step; /* weak, of the step in flight; NULL between steps */
@@ -164,15 +165,20 @@ static bool was_shown(const StepRunner *r, const Step *step) {
 
 /* ---- units ---- */
 
-static void on_unit(int error, const char *text, bool was_active, void *userdata) {
+static int on_unit_active(void *userdata) {
         StepRunner *r = ASSERT_PTR(userdata);
-        _cleanup_free_ char *data = NULL;
+        _cleanup_free_ char *line = NULL;
+
+        if (asprintf(&line, "saved %s active yes\n", r->step->target) < 0)
+                return -ENOMEM;
+        return r->save(line, r->userdata);
+}
+
+static void on_unit(int error, const char *text, void *userdata) {
+        StepRunner *r = ASSERT_PTR(userdata);
 
         r->unit = NULL;
-        if (r->step->verb == VERB_STOP_UNIT &&
-            asprintf(&data, "saved %s active %s\n", r->step->target, was_active ? "yes" : "no") < 0)
-                data = NULL;
-        finish(r, RUN_DONE, error, text, strempty(data), strlen(strempty(data)));
+        finish(r, RUN_DONE, error, text, "", 0);
 }
 
 static int run_unit(StepRunner *r) {
@@ -191,7 +197,7 @@ static int run_unit(StepRunner *r) {
         }
         if (!name)
                 return -ENOMEM;
-        return unit_client_do(r->gpu->host->units, action, name, on_unit, r, &r->unit);
+        return unit_client_do(r->gpu->host->units, action, name, on_unit_active, on_unit, r, &r->unit);
 }
 
 /* ---- waits ---- */
@@ -363,12 +369,14 @@ bool step_runner_cancel_wait(StepRunner *r) {
         return true;
 }
 
-int step_runner_new(Gpu *g, unsigned job, run_handler_t handler, void *userdata, StepRunner **ret) {
+int step_runner_new(Gpu *g, unsigned job, run_handler_t handler, save_handler_t save, void *userdata, StepRunner **ret) {
         StepRunner *r = calloc(1, sizeof(StepRunner));
 
         if (!r)
                 return -ENOMEM;
-        *r = (StepRunner) { .gpu = g, .job = job, .handler = handler, .userdata = userdata, .pidfd = -EBADF };
+        *r = (StepRunner) {
+                .gpu = g, .job = job, .handler = handler, .save = save, .userdata = userdata, .pidfd = -EBADF,
+        };
         *ret = r;
         return 0;
 }

@@ -25,9 +25,12 @@ typedef struct RunResult {
 
 /* May free the runner on every event but SLOW. */
 typedef void (*run_handler_t)(const RunResult *result, void *userdata);
+/* A line of data that must be on disk before the step goes on, since the step itself changes what it says: done again, it
+ * would find something else. Negative: the step fails with that. Must not free the runner. */
+typedef int (*save_handler_t)(const char *line, void *userdata);
 
 /* job: the id that the worker writes results under. */
-int step_runner_new(Gpu *g, unsigned job, run_handler_t handler, void *userdata, StepRunner **ret);
+int step_runner_new(Gpu *g, unsigned job, run_handler_t handler, save_handler_t save, void *userdata, StepRunner **ret);
 StepRunner *step_runner_free(StepRunner *r);
 DEFINE_CLEANUP(StepRunner *, step_runner_free);
 

@@ -18,7 +18,7 @@ struct UnitOperation {
         char *job;    /* object path, once systemd has queued it */
         char *sender; /* systemd's unique name: whoever else sends JobRemoved is not believed */
         sd_bus_slot *call;
-        bool was_active;
+        unit_active_handler_t active;
         unit_handler_t handler;
         void *userdata;
         LIST_FIELDS(UnitOperation, operations);
@@ -33,7 +33,7 @@ struct UnitClient {
 static void finish(UnitOperation *o, int error, const char *text) {
         _cleanup_(unit_operation_freep) UnitOperation *owned = o;
 
-        owned->handler(error, text, owned->was_active, owned->userdata);
+        owned->handler(error, text, owned->userdata);
 }
 
 static UnitOperation *find_operation(UnitClient *c, const char *job, const char *sender) {
@@ -112,8 +112,9 @@ static int on_active_state(sd_bus_message *m, void *userdata, sd_bus_error *erro
                 finish(o, 0, "");
                 return 0;
         }
-        o->was_active = true;
-        r = queue(o, "StopUnit");
+        r = o->active(o->userdata);
+        if (r >= 0)
+                r = queue(o, "StopUnit");
         if (r < 0)
                 finish(o, r, "asking systemd to stop the unit");
         return 0;
@@ -143,14 +144,14 @@ static int on_unit(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         return 0;
 }
 
-int unit_client_do(UnitClient *c, UnitAction action, const char *unit, unit_handler_t handler, void *userdata,
-                   UnitOperation **ret) {
+int unit_client_do(UnitClient *c, UnitAction action, const char *unit, unit_active_handler_t active,
+                   unit_handler_t handler, void *userdata, UnitOperation **ret) {
         _cleanup_(unit_operation_freep) UnitOperation *o = calloc(1, sizeof(UnitOperation));
         int r;
 
         if (!o)
                 return -ENOMEM;
-        *o = (UnitOperation) { .action = action, .handler = handler, .userdata = userdata };
+        *o = (UnitOperation) { .action = action, .active = active, .handler = handler, .userdata = userdata };
         o->unit = strdup(unit);
         if (!o->unit)
                 return -ENOMEM;

@@ -16,16 +16,17 @@ typedef enum UnitAction {
         UNIT_STOP,  /* a unit that is not loaded or not active is left alone */
 } UnitAction;
 
-/* error is 0, or a negative errno with a text that says what systemd said. was_active: of UNIT_STOP. The operation is freed after the
- * call. */
-typedef void (*unit_handler_t)(int error, const char *text, bool was_active, void *userdata);
+/* error is 0, or a negative errno with a text that says what systemd said. The operation is freed after the call. */
+typedef void (*unit_handler_t)(int error, const char *text, void *userdata);
+/* Of UNIT_STOP: the unit is active, and has not been asked to stop yet. Negative: nor will it be, and that is the error. */
+typedef int (*unit_active_handler_t)(void *userdata);
 
 int unit_client_new(sd_bus *bus, UnitClient **ret);
 UnitClient *unit_client_free(UnitClient *c);
 DEFINE_CLEANUP(UnitClient *, unit_client_free);
 
-int unit_client_do(UnitClient *c, UnitAction action, const char *unit, unit_handler_t handler, void *userdata,
-                   UnitOperation **ret);
+int unit_client_do(UnitClient *c, UnitAction action, const char *unit, unit_active_handler_t active,
+                   unit_handler_t handler, void *userdata, UnitOperation **ret);
 /* Stops listening; the handler is not called. */
 UnitOperation *unit_operation_free(UnitOperation *o);
 DEFINE_CLEANUP(UnitOperation *, unit_operation_free);

@@ -480,6 +480,33 @@ static void test_module_daemon(void) {
         assert_as_at_first(s);
 }
 
+/* The daemon goes while systemd stops a unit, and the next one finds it stopped: it is started again all the same. */
+static void test_unit_daemon(void) {
+        static const char unit[] = "nvidia-persistenced.service", card[] = "0000:3b:00.0";
+        static const char *const ways[] = { "done", "rolled-back" };
+
+        for (size_t i = 0; i < ELEMENTSOF(ways); i++) {
+                g_autoptr(Scene) s = scene_new("nvidia-pair", NULL);
+                unsigned fault;
+                const char *job;
+
+                sim_unit_set(s->m, unit, "active");
+                fault = sim_fault(s->m, unit, "stop", "hang");
+                if (i == 1)
+                        (void) sim_fault(s->m, "0000:3b:00.1", "bind", "errno=EIO");
+                job = job_start(s, "Detach", card, "");
+                sim_fault_wait(s->m, fault);
+                sim_daemon_kill(s->m);
+                sim_fault_release(s->m, fault);
+                (void) sim_command(s->m, "wait-unit %s inactive", unit);
+                scene_start(s);
+                g_assert_cmpstr(job_wait(s, job)->result, ==, ways[i]);
+                assert_end(s, attach(s, card, ""), "done", "");
+                assert_as_at_first(s);
+                g_assert_cmpstr(sim_unit_state(s->m, unit), ==, "active running success");
+        }
+}
+
 /* A daemon that dies over the same job again and again does not go on for ever. */
 static void test_daemon_twice(void) {
         g_autoptr(Scene) s = scene_new_without_daemon("desktop");
@@ -554,7 +581,12 @@ static void test_stuck_holder(void) {
 }
 
 int main(int argc, char *argv[]) {
+        const char *reason;
+
         sim_init(&argc, &argv);
+        reason = install_quirks();
+        if (reason)
+                g_error("%s", reason);
         for (unsigned mode = 0; mode < _MODE_MAX; mode++)
                 for (unsigned attach = 0; attach < 2; attach++) {
                         g_autofree char *path =
@@ -565,6 +597,7 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/faults/undo-fails", test_undo_fails);
         g_test_add_func("/faults/module", test_module);
         g_test_add_func("/faults/module-daemon", test_module_daemon);
+        g_test_add_func("/faults/unit-daemon", test_unit_daemon);
         g_test_add_func("/faults/daemon-twice", test_daemon_twice);
         g_test_add_func("/faults/stuck-restart", test_stuck_restart);
         g_test_add_func("/faults/stuck-holder", test_stuck_holder);
