@@ -30,6 +30,7 @@ static const VerbRow verb_rows[_VERB_MAX] = {
         ROW(VERB_CHECK_DRIVER, "check-driver", WORKER, 2, 30, false, "verify that driver $t is there", NULL),
         ROW(VERB_MEASURE, "measure", WORKER, 5, 75, false, "measure the health of $a", NULL),
         ROW(VERB_SENSORS, "sensors", WORKER, 5, 30, false, "read the sensors of $a", NULL),
+        ROW(VERB_ROM, "rom", WORKER, 5, 20, false, "read the firmware image of $t", NULL),
 
         ROW(VERB_PIN, "pin-power", WORKER, 3, 60, true, "keep $a powered up", NULL),
         ROW(VERB_RESTORE_POWER, "restore-power", WORKER, 3, 60, true, "restore the power settings of $t", NULL),

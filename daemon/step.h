@@ -33,6 +33,8 @@ typedef enum Verb {
                               *   wrong with a card is no error of this verb */
         VERB_SENSORS,        /* ADDR [ADDR…]: -> the `sensor` lines of measurement.h. Apart from the above, since a
                               *   driver may make who reads these wait */
+        VERB_ROM,            /* ADDR: its firmware image into the output of the worker; -> `image rom|vfct`. -ENOENT: it has
+                              *   none; -EIO, -EBADMSG: none that can be used */
         /* Power. */
         VERB_PIN,            /* ADDR [ADDR…]: power/control=on, d3cold_allowed=0; waits until runtime_status is active */
         VERB_RESTORE_POWER,  /* ADDR CONTROL D3COLD [ADDR CONTROL D3COLD…] ("" leaves a value alone) */

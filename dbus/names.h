@@ -47,6 +47,7 @@
 /* Where the kernel speaks. */
 #define SYSFS_PCI_DEVICES "/sys/bus/pci/devices"
 #define SYSFS_PCI_DRIVERS "/sys/bus/pci/drivers"
+#define ACPI_VFCT "/sys/firmware/acpi/tables/VFCT"
 
 /* Limits on what a caller may say; see the Options paragraph of org.gpupt1(5). */
 #define GPUPT_WAIT_DEFAULT_SEC 15U

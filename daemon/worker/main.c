@@ -17,6 +17,7 @@
 #include "worker/pci.h"
 #include "worker/power.h"
 #include "worker/protocol.h"
+#include "worker/rom.h"
 #include "worker/sound.h"
 #include "worker/vga.h"
 
@@ -38,6 +39,7 @@ static const Handler handlers[_VERB_MAX] = {
         [VERB_VERIFY] = { verb_verify, 1, 2 },
         [VERB_CHECK_MODULE] = { verb_check_module, 0, 1 },
         [VERB_CHECK_DRIVER] = { verb_check_driver, 0, 0 },
+        [VERB_ROM] = { verb_rom, 0, 0 },
         [VERB_PIN] = { verb_pin_power, 0, 1 },
         [VERB_RESTORE_POWER] = { verb_restore_power, 2, 3 },
         [VERB_IDLE_POWER] = { verb_idle_power, 1, 2 },
@@ -60,6 +62,7 @@ typedef struct Worker {
         bool recorded; /* results are written to files */
         unsigned job;
         int lock_fd;
+        int output_fd;
 
         /* what has been read and not taken yet */
         char input[WORDS_LINE_MAX + 1];
@@ -120,8 +123,8 @@ static void put_verdict(FILE *f, const char *number, const Work *w, int r) {
 }
 
 /* Runs the step and returns the whole answer behind `begin`. */
-static int make_answer(char *const *words, char **ret, size_t *ret_size) {
-        Work w = { .target = words[3], .arguments = words + 4, .n = strv_length(words + 4) };
+static int make_answer(const Worker *worker, char *const *words, char **ret, size_t *ret_size) {
+        Work w = { .target = words[3], .arguments = words + 4, .n = strv_length(words + 4), .output_fd = worker->output_fd };
         char *text = NULL;
         size_t size;
         int r;
@@ -153,7 +156,7 @@ static int do_step(Worker *worker, char *const *words) {
         if (r < 0)
                 return -ENOMEM;
         send_all(begin, (size_t) r);
-        r = make_answer(words, &answer, &size);
+        r = make_answer(worker, words, &answer, &size);
         if (r < 0) {
                 r = asprintf(&answer, "error %s %i the\\x20answer\\x20does\\x20not\\x20fit\n", words[1], -r);
                 if (r < 0)
@@ -258,13 +261,16 @@ static int parse_arguments(int argc, char *argv[], Worker *worker, const char **
 }
 
 int main(int argc, char *argv[]) {
-        static Worker worker = { .lock_fd = -EBADF };
+        static Worker worker = { .lock_fd = -EBADF, .output_fd = -EBADF };
         const char *lock = NULL;
         int r;
 
         r = parse_arguments(argc, argv, &worker, &lock);
         if (r != 0)
                 return r;
+        /* Before anything else is opened that could get the number. */
+        if (fcntl(WORKER_OUTPUT_FD, F_GETFD) >= 0)
+                worker.output_fd = WORKER_OUTPUT_FD;
         (void) signal(SIGPIPE, SIG_IGN);
         if (lock) {
                 r = take_lock(&worker, lock);

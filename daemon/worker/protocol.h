@@ -19,6 +19,7 @@
 #include "step.h"
 
 #define WORKER_FD 3
+#define WORKER_OUTPUT_FD 4 /* if it is open at the start: what verbs with an output write to */
 #define WORKER_LOCK_FORMAT "%s/gpu-%s.lock"     /* run directory, address of the display function */
 #define WORKER_RESULT_FORMAT "%s/result-%u-%u"  /* run directory, job, step */
 

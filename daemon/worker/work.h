@@ -11,6 +11,7 @@ typedef struct Work {
         char *const *arguments; /* weak; never NULL, NULL-terminated */
         size_t n;               /* arguments */
         FILE *answer;           /* weak */
+        int output_fd;          /* weak; what is too large or not text goes there; -EBADF: the daemon gave none */
         char *text;             /* what failed, without the errno's own words */
 } Work;
 
