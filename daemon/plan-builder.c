@@ -77,10 +77,9 @@ static int claim(Builder *b) {
                         b->claimed[i] = b->claimed[i - 1];
                 b->claimed[i] = f;
         }
-        if (b->n_claimed == 0 || !builder_display(b))
+        if (b->plan->operation != OPERATION_RESET && (b->n_claimed == 0 || !builder_display(b)))
                 return builder_refuse(b, PLAN_E_NO_DEVICE,
-                              "%s is not on the PCI bus. If it was removed, a rescan of its bus brings it back: "
-                              "echo 1 > /sys/bus/pci/rescan.", b->in->name);
+                              "%s is not on the PCI bus. If it was removed, gpuptctl recover looks for it again.", b->in->name);
 
         for (size_t i = b->n_claimed; i > 0; i--) {
                 const Function *f = b->claimed[i - 1];
@@ -160,13 +159,15 @@ int plan_build(const PlanInput *in, Operation operation, const PlanOptions *opti
 
         if (!plan)
                 return -ENOMEM;
-        if (operation == OPERATION_DETACH || operation == OPERATION_ATTACH)
+        if (operation == OPERATION_DETACH || operation == OPERATION_ATTACH || operation == OPERATION_RESET)
                 r = claim(&b);
         else
                 r = builder_refuse(&b, PLAN_E_NOT_SUPPORTED, "The operation '%s' is not supported by this version of gpuptd.",
                            operation_to_string(operation));
         if (r == 0)
-                r = operation == OPERATION_DETACH ? builder_detach(&b) : builder_attach(&b);
+                r = operation == OPERATION_DETACH   ? builder_detach(&b)
+                    : operation == OPERATION_ATTACH ? builder_attach(&b)
+                                                    : builder_rung(&b);
         if (r == 0)
                 *ret = TAKE_PTR(plan);
         else if (r > 0)

@@ -47,6 +47,10 @@ void builder_add_leave(Builder *b);
 /* Whether a function that is not part of the plan is bound to that driver. */
 bool builder_needs_elsewhere(const Builder *b, const char *driver);
 
-/* plan-detach.c, plan-attach.c: what is in the plan. 0, a PlanRefusal, or a negative errno. */
+/* Whether the functions belong to VFIO: as they are, or as gpuptd took them. */
+bool builder_goes_to_vfio(const Builder *b);
+
+/* plan-detach.c, plan-attach.c, plan-rung.c: what is in the plan. 0, a PlanRefusal, or a negative errno. */
 int builder_detach(Builder *b);
 int builder_attach(Builder *b);
+int builder_rung(Builder *b);

@@ -151,6 +151,7 @@ static int undo_into(const Step *s, const Saved *saved, Plan *undo) {
 
         switch (s->verb) {
         case VERB_PIN:
+        case VERB_WAKE:
         case VERB_RESTORE_POWER:
                 return undo_power(s, saved, undo);
         case VERB_OVERRIDE:
@@ -185,7 +186,7 @@ static int undo_into(const Step *s, const Saved *saved, Plan *undo) {
                 return undo_remove(s, undo);
         case VERB_SWITCH_POWER:
                 /* An undo that leaves a card without power would be worse than none. */
-                return plan_add(undo, VERB_SWITCH_POWER, s->target, (char *[]) { (char *) "ON", NULL });
+                return !s->arguments || streq(s->arguments[0], "ON") ? 0 : plan_add(undo, VERB_SWITCH_POWER, s->target, (char *[]) { (char *) "ON", NULL });
         case VERB_SLOT_POWER:
                 return plan_add(undo, VERB_SLOT_POWER, s->target, (char *[]) { (char *) "1", NULL });
         case VERB_KEEP:

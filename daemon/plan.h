@@ -10,6 +10,7 @@
 #include "holders.h"
 #include "operation.h"
 #include "quirks.h"
+#include "rung.h"
 #include "saved.h"
 #include "snapshot.h"
 #include "step.h"
@@ -39,6 +40,7 @@ typedef struct PlanOptions {
         char *driver;      /* NULL: chosen as design section 4 says */
         bool access;       /* access=caller */
         uint32_t uid;      /* the caller */
+        Rung rung;         /* of a reset */
 } PlanOptions;
 
 void plan_options_done(PlanOptions *o);
@@ -57,6 +59,7 @@ typedef struct PlanInput {
         char *const *modules;    /* modules that it unloaded, in that order */
         bool access_given;       /* a detach gave `access_uid` access to the VFIO nodes */
         uint32_t access_uid;
+        const Saved *targets;    /* what the job saved before: of a reset, where functions belong; or NULL */
         const Holders *holders;  /* a census, or NULL: for a VM's name, and for force */
 } PlanInput;
 
@@ -73,7 +76,8 @@ typedef enum PlanRefusal {
 /* The D-Bus error that a refusal is. */
 const char *plan_refusal_error(PlanRefusal refusal);
 
-/* 0 and a plan (of no steps where nothing is to be done); a PlanRefusal and a sentence; or a negative errno. */
+/* A plan of OPERATION_RESET is one rung, to be walked forward and then back to its beginning by its undo: plan-rung.c.
+ * 0 and a plan (of no steps where nothing is to be done); a PlanRefusal and a sentence; or a negative errno. */
 int plan_build(const PlanInput *in, Operation operation, const PlanOptions *options, Plan **ret, char **reterr_message);
 
 /* What undoes step i, given what the job has saved: a plan of 0 to 3 steps. Fit for a step that was only begun, too.

@@ -27,6 +27,7 @@ static const Field string_fields[] = {
         { "power-control", offsetof(Function, power_control) },
         { "d3cold-allowed", offsetof(Function, d3cold_allowed) },
         { "vga-decodes", offsetof(Function, vga_decodes) },
+        { "slot", offsetof(Function, slot) },
 };
 
 static const Field list_fields[] = {
@@ -37,12 +38,14 @@ static const Field list_fields[] = {
         { "console", offsetof(Function, consoles) },
         { "mounted", offsetof(Function, mounted) },
         { "network", offsetof(Function, networks) },
+        { "switch", offsetof(Function, switches) },
 };
 
 static const Field flag_fields[] = {
         { "detailed", offsetof(Function, detailed) },
         { "boot-vga", offsetof(Function, boot_vga) },
         { "has-vfs", offsetof(Function, has_vfs) },
+        { "resets-below", offsetof(Function, resets_below) },
 };
 
 /* The field of that key in the function, as a pointer to what the table's kind says; NULL if it is not of this kind. */

@@ -43,6 +43,9 @@ typedef struct Function {
         char *vga_decodes;    /* what the VGA arbiter says that it decodes: "io+mem", "none" …; NULL if it is no VGA card */
         bool boot_vga;
         bool has_vfs;         /* virtfn0 exists */
+        bool resets_below;    /* of a bridge: it has reset_subordinate */
+        char *slot;           /* of a display: the hotplug slot that it is in, as in /sys/bus/pci/slots; NULL: none */
+        char **switches;      /* of a display: "bbswitch", "nvhda", where /proc/acpi has them (each knows one card) */
         char **sound_cards;   /* "card1" */
         char **consoles;      /* "vtcon1": bound, on a framebuffer of this function that no DRM driver owns */
         char **mounted;       /* mount points of block devices below this function, "[swap]" for swap */

@@ -314,8 +314,40 @@ static int inspect_attributes(Function *f, int fd) {
         }
         f->boot_vga = streq_ptr(boot_vga, "1");
         f->has_vfs = faccessat(fd, "virtfn0", F_OK, AT_SYMLINK_NOFOLLOW) >= 0;
+        f->resets_below = function_is_bridge(f) && faccessat(fd, "reset_subordinate", F_OK, AT_SYMLINK_NOFOLLOW) >= 0;
         for (char *m = methods ? strtok_r(methods, " ", &save) : NULL; m && r >= 0; m = strtok_r(NULL, " ", &save))
                 r = strv_extend(&f->reset_methods, m);
+        return r;
+}
+
+/* Slots name a bus and a device (drivers/pci/slot.c address_read_file()): "0000:01:00". */
+static int inspect_slot(Function *f) {
+        _cleanup_closedir_ DIR *dir = open_directory_at(AT_FDCWD, "/sys/bus/pci/slots");
+        char wanted[PCI_ADDRESS_MAX];
+
+        (void) snprintf(wanted, sizeof(wanted), "%04x:%02x:%02x", f->pci.domain, f->pci.bus, f->pci.slot);
+        for (struct dirent *e; dir && (e = readdir(dir));) {
+                _cleanup_free_ char *address = NULL;
+                char path[NAME_MAX + STRLEN("/address") + 1];
+
+                (void) snprintf(path, sizeof(path), "%s/address", e->d_name);
+                if (e->d_name[0] != '.' && read_line_at(dirfd(dir), path, &address) >= 0 && streq(address, wanted))
+                        return free_and_strdup(&f->slot, e->d_name);
+        }
+        return 0;
+}
+
+/* What can take the power from the one muxless card of a laptop. Whether it is on is not read: that wakes it. */
+static int inspect_switches(Function *f) {
+        static const char *const names[] = { "bbswitch", "nvhda" };
+        char path[STRLEN("/proc/acpi/") + 16];
+        int r = 0;
+
+        for (size_t i = 0; i < ELEMENTSOF(names) && f->vendor == 0x10de && r >= 0; i++) {
+                (void) snprintf(path, sizeof(path), "/proc/acpi/%s", names[i]);
+                if (access(path, F_OK) >= 0)
+                        r = strv_extend(&f->switches, names[i]);
+        }
         return r;
 }
 
@@ -382,6 +414,10 @@ int inspect_function(Function *f) {
         r = inspect_attributes(f, fd);
         if (r >= 0)
                 r = inspect_children(f, fd);
+        if (r >= 0 && function_is_display(f))
+                r = inspect_slot(f);
+        if (r >= 0 && function_is_display(f))
+                r = inspect_switches(f);
         sort_lists(f);
         return r;
 }

@@ -50,7 +50,7 @@ Function *plan_case_function(PlanCase *c, const char *address) {
         return f;
 }
 
-static int build(PlanCase *c, Operation operation, Plan **ret, char **ret_message) {
+int plan_case_try(PlanCase *c, Operation operation, Plan **ret, char **ret_message) {
         c->input.snapshot = c->snapshot;
         c->input.functions = c->functions;
         c->input.name = "the card";
@@ -68,7 +68,7 @@ Plan *plan_case_build(PlanCase *c, Operation operation) {
         Plan *plan = NULL;
         int r;
 
-        r = build(c, operation, &plan, &message);
+        r = plan_case_try(c, operation, &plan, &message);
         if (r != 0)
                 g_error("refused (%i): %s", r, strempty(message));
         g_assert_nonnull(plan);
@@ -80,7 +80,7 @@ void plan_case_refused(PlanCase *c, Operation operation, PlanRefusal refusal, co
         _cleanup_free_ char *message = NULL;
         Plan *plan = NULL;
 
-        g_assert_cmpint(build(c, operation, &plan, &message), ==, refusal);
+        g_assert_cmpint(plan_case_try(c, operation, &plan, &message), ==, refusal);
         g_assert_null(plan);
         g_assert_nonnull(message);
         if (!strstr(message, words))

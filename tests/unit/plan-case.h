@@ -33,6 +33,8 @@ void plan_case_nvidia(PlanCase *c);
 Holder *plan_case_holder(PlanCase *c, uint32_t pid);
 Function *plan_case_function(PlanCase *c, const char *address);
 
+/* What plan_build() says. */
+int plan_case_try(PlanCase *c, Operation operation, Plan **ret, char **ret_message);
 /* It has to succeed. */
 Plan *plan_case_build(PlanCase *c, Operation operation);
 /* It has to be refused so, with a sentence that contains the words. */

@@ -240,6 +240,10 @@ static int on_function(Model *m, const Function *f, const Step *s, Saved *saved)
         }
 }
 
+static bool is_gone(const Model *m, const char *address) {
+        return *model_get(m, "%s gone", address);
+}
+
 /* Steps whose target and arguments are a list of functions, each with so many words. */
 static int on_functions(Model *m, const Step *s, Saved *saved) {
         g_autoptr(GPtrArray) words = g_ptr_array_new();
@@ -259,7 +263,9 @@ static int on_functions(Model *m, const Step *s, Saved *saved) {
                         return -ENODEV;
                 if (s->verb == VERB_SAVE)
                         r = save(m, w[0], saved);
-                else if (s->verb == VERB_PIN)
+                else if (is_gone(m, w[0]))
+                        return -ENODEV;
+                else if (s->verb == VERB_PIN || s->verb == VERB_WAKE)
                         set_power(m, w[0], "on", "0");
                 else if (s->verb == VERB_IDLE_POWER)
                         set_power(m, w[0], w[1], "0");
@@ -271,6 +277,53 @@ static int on_functions(Model *m, const Step *s, Saved *saved) {
         return r;
 }
 
+/* ---- off the bus, and on it again ---- */
+
+/* A bridge takes with it what is below it. */
+static void go(Model *m, const char *address) {
+        for (size_t i = 0; i < m->machine->n_functions; i++) {
+                const Function *f = m->machine->functions + i;
+
+                if (!streq(f->address, address) && !strv_contains(f->bridges, address))
+                        continue;
+                set_driver(m, f, "");
+                model_set(m, "", "%s override", f->address);
+                model_set(m, "yes", "%s gone", f->address);
+        }
+}
+
+/* The kernel's own values, and whatever driver is there and matches; udev's rule comes too late for those. */
+static void come(Model *m, const Function *f) {
+        if (!is_gone(m, f->address))
+                return;
+        model_set(m, "", "%s gone", f->address);
+        set_power(m, f->address, f->power_control ? "on" : "", f->d3cold_allowed ? "1" : "");
+        for (char **module = f->host_modules; module && *module && !*model_get(m, "%s driver", f->address); module++)
+                if (*model_get(m, "module %s", *module))
+                        set_driver(m, f, driver_of_module(m, *module));
+        if (function_is_bridge(f))
+                set_driver(m, f, "pcieport");
+        model_set(m, model_get(m, "%s keep", f->address), "%s override", f->address);
+}
+
+static int rescan(Model *m, const Step *s) {
+        for (size_t i = 0; i < m->machine->n_functions; i++) {
+                const Function *f = m->machine->functions + i;
+                bool shadowed = false, below = false;
+
+                for (char **bridge = f->bridges; bridge && *bridge; bridge++) {
+                        shadowed = shadowed || is_gone(m, *bridge);
+                        below = below || startswith(*bridge, s->target);
+                }
+                if (!shadowed && (below || startswith(f->address, s->target)))
+                        come(m, f);
+        }
+        for (char **a = s->arguments; a && *a; a++)
+                if (is_gone(m, *a))
+                        return -ENODEV;
+        return 0;
+}
+
 int model_run(Model *m, const Step *s, Saved *saved) {
         const Function *f = snapshot_find(m->machine, s->target);
         int r;
@@ -279,6 +332,7 @@ int model_run(Model *m, const Step *s, Saved *saved) {
         case VERB_CHECK:
         case VERB_SAVE:
         case VERB_PIN:
+        case VERB_WAKE:
         case VERB_VERIFY:
         case VERB_RESTORE_POWER:
         case VERB_IDLE_POWER:
@@ -304,6 +358,32 @@ int model_run(Model *m, const Step *s, Saved *saved) {
         case VERB_START_UNIT:
                 model_set(m, "active", "unit %s", s->target);
                 return 0;
+        case VERB_REMOVE:
+                go(m, s->target);
+                return 0;
+        case VERB_RESCAN:
+                return rescan(m, s);
+        case VERB_KEEP:
+                model_set(m, s->arguments[0], "%s keep", s->target);
+                return 0;
+        case VERB_SWITCH_POWER:
+                model_set(m, streq(s->arguments[0], "ON") ? "" : "off", "switch %s", s->target);
+                return 0;
+        case VERB_SLOT_POWER:
+                model_set(m, streq(s->arguments[0], "1") ? "" : "off", "slot %s", s->target);
+                return 0;
+        case VERB_ALARM:
+                model_set(m, streq(s->arguments[0], "0") ? "" : "set", "alarm %s", s->target);
+                return 0;
+        case VERB_RESET:
+                /* It would be reset under a driver of the host. */
+                return is_gone(m, s->target) || !(streq(model_get(m, "%s driver", s->target), "") ||
+                                                  driver_is_vfio(model_get(m, "%s driver", s->target)))
+                               ? -EBUSY
+                               : 0;
+        case VERB_RESET_BELOW:
+        case VERB_VENDOR_RESET:
+        case VERB_SUSPEND:
         case VERB_WAIT_DRM:
         case VERB_END:
         case VERB_ASK:
@@ -311,7 +391,7 @@ int model_run(Model *m, const Step *s, Saved *saved) {
         case VERB_WAIT_FREE:
                 return 0;
         default:
-                return f ? on_function(m, f, s, saved) : -ENODEV;
+                return f && !is_gone(m, f->address) ? on_function(m, f, s, saved) : -ENODEV;
         }
 }
 

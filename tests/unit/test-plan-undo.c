@@ -148,6 +148,66 @@ static void check_all_prefixes(const Model *first, const Plan *p) {
                         check_prefix(first, p, begun, extent);
 }
 
+/* Overrides come before the first unbind, so that nobody else can bind what has no driver. */
+static void check_window(const Plan *p) {
+        for (size_t i = 0; i < p->n; i++) {
+                bool overridden = false;
+
+                if (p->steps[i].verb != VERB_UNBIND)
+                        continue;
+                for (size_t k = 0; k < i; k++) {
+                        if (p->steps[k].verb == VERB_UNBIND)
+                                break;
+                        overridden = overridden || (p->steps[k].verb == VERB_OVERRIDE &&
+                                                    streq(p->steps[k].target, p->steps[i].target));
+                }
+                g_assert_true(overridden);
+        }
+}
+
+static bool removes(const Plan *p) {
+        for (size_t i = 0; i < p->n; i++)
+                if (p->steps[i].verb == VERB_REMOVE)
+                        return true;
+        return false;
+}
+
+/* Every rung that this card has leaves it as it was, however far it came: that is how a rung ends. */
+static void check_rungs(const Scenario *s, const Model *first, PlanCase *c) {
+        Function *display = plan_case_function(c, c->functions[0]);
+        PlanOptions options = c->options;
+        unsigned n = 0;
+
+        if (!strv_contains(display->reset_methods, "pm")) {
+                build_strv(&display->reset_methods, "flr");
+                build_strv(&display->reset_methods, "pm");
+                build_strv(&display->reset_methods, "bus");
+                build_strv(&display->switches, "bbswitch");
+                build_strv(&display->switches, "nvhda");
+                g_assert_cmpint(free_and_strdup(&display->slot, "1"), ==, 0);
+        }
+        if (display->bridges && *display->bridges)
+                plan_case_function(c, display->bridges[0])->resets_below = true;
+        c->options = (PlanOptions) { .force = options.force, .wait_sec = 15 };
+        for (Rung rung = 0; rung < _RUNG_MAX; rung++) {
+                _cleanup_(plan_freep) Plan *p = NULL;
+                _cleanup_free_ char *message = NULL;
+
+                c->options.rung = rung;
+                if (plan_case_try(c, OPERATION_RESET, &p, &message) != 0) {
+                        g_test_message("%s: %s", rung_to_string(rung), message);
+                        continue;
+                }
+                check_window(p);
+                n++;
+                /* What had no driver gets one from the kernel when it comes back to the bus, and keeps it. */
+                if (!s->driverless || !removes(p))
+                        check_all_prefixes(first, p);
+        }
+        g_assert_cmpuint(n, >=, 3);
+        c->options = options;
+}
+
 /* As the daemon keeps it (job.c remember_host()). */
 static void remember(PlanCase *c, const Plan *p, const Saved *saved) {
         static const char *const keys[] = { "driver", "override", "power-control", "d3cold", "drm", "console" };
@@ -167,23 +227,6 @@ static void remember(PlanCase *c, const Plan *p, const Saved *saved) {
                         build_strv(&c->modules, p->steps[i].target);
         c->input.access_given = c->options.access;
         c->input.access_uid = c->options.uid;
-}
-
-/* Overrides come before the first unbind, so that nobody else can bind what has no driver. */
-static void check_window(const Plan *p) {
-        for (size_t i = 0; i < p->n; i++) {
-                bool overridden = false;
-
-                if (p->steps[i].verb != VERB_UNBIND)
-                        continue;
-                for (size_t k = 0; k < i; k++) {
-                        if (p->steps[k].verb == VERB_UNBIND)
-                                break;
-                        overridden = overridden || (p->steps[k].verb == VERB_OVERRIDE &&
-                                                    streq(p->steps[k].target, p->steps[i].target));
-                }
-                g_assert_true(overridden);
-        }
 }
 
 static void check_detached(const Model *m, const PlanCase *c) {
@@ -228,6 +271,7 @@ static void test_scenario(const void *data) {
 
         check_window(there);
         check_all_prefixes(first, there);
+        check_rungs(s, first, c);
         for (size_t i = 0; i < there->n; i++)
                 run(m, there->steps + i, &saved);
         check_detached(m, c);
@@ -237,6 +281,7 @@ static void test_scenario(const void *data) {
         saved_done(&saved);
         model_show(m, c->snapshot);
         c->holders = holders_free(c->holders);
+        check_rungs(s, m, c);
         back = plan_case_build(c, OPERATION_ATTACH);
         g_assert_cmpuint(back->n, >, 0);
         check_window(back);
@@ -273,7 +318,6 @@ static bool has_no_undo(Verb v) {
         case VERB_IDLE_POWER:
         case VERB_END:
         case VERB_RETURN_SOUND:
-        case VERB_WAKE:
         case VERB_RESET:
         case VERB_RESET_BELOW:
         case VERB_RESCAN:

@@ -50,7 +50,7 @@ static Snapshot *full_snapshot(void) {
         f->group = 0;
         set(&f->driver, "nvidia");
         extend(&f->bridges, "0000:00:01.0");
-        f->detailed = f->boot_vga = f->has_vfs = true;
+        f->detailed = f->boot_vga = f->has_vfs = f->resets_below = true;
         set(&f->modalias, "pci:v000010DEd00001B80sv00001043sd000085AAbc03sc00i00");
         set(&f->name, "NVIDIA Corporation GP104 [GeForce \\ \"1080\"]");
         set(&f->path, "pci-0000:00:01.0-0000:01:00.0");
@@ -59,6 +59,8 @@ static Snapshot *full_snapshot(void) {
         set(&f->power_control, "auto");
         set(&f->d3cold_allowed, "1");
         set(&f->vga_decodes, "io+mem");
+        set(&f->slot, "1-2");
+        extend(&f->switches, "bbswitch");
         extend(&f->host_modules, "nouveau");
         extend(&f->host_modules, "nvidia");
         extend(&f->vfio_modules, "vfio_pci");
@@ -101,7 +103,9 @@ static void test_round_trip(void) {
 
         f = snapshot_find(back, "0000:01:00.0");
         g_assert_nonnull(f);
-        g_assert_true(f->detailed && f->boot_vga && f->has_vfs);
+        g_assert_true(f->detailed && f->boot_vga && f->has_vfs && f->resets_below);
+        g_assert_cmpstr(f->slot, ==, "1-2");
+        g_assert_cmpstr(f->switches[0], ==, "bbswitch");
         g_assert_cmphex(f->class, ==, 0x030000);
         g_assert_cmphex(f->vendor, ==, 0x10de);
         g_assert_cmphex(f->subsystem_device, ==, 0x85aa);
