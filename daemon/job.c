@@ -29,6 +29,32 @@ static void job_next(Job *j);
 static void on_run(const RunResult *result, void *userdata);
 static int on_save(const char *line, void *userdata);
 
+/* ---- sleep ---- */
+
+/* From the first write to the end the host does not sleep, except while the job waits for people, which may take
+ * minutes. A sleep that begins then finds the card whole, with its host drivers, and the job writes nothing before the host
+ * has woken, neither forward nor back: logind grants no lock until then (login/logind-dbus.c method_inhibit()), and a write that
+ * hangs would keep the kernel from freezing the worker. Who has the lock goes on: somebody has overruled it, and half-way
+ * is no place to sleep. */
+
+static bool needs_lock(const Step *step) {
+        const VerbInfo *info = verb_info(step->verb);
+
+        return info->writes && info->executor != EXECUTOR_WAIT;
+}
+
+static void lock_sleep(Job *j) {
+        if (!j->locked)
+                inhibitor_hold(j->gpu->host->inhibitor);
+        j->locked = true;
+}
+
+static void unlock_sleep(Job *j) {
+        if (j->locked)
+                inhibitor_release(j->gpu->host->inhibitor);
+        j->locked = false;
+}
+
 /* ---- log ---- */
 
 static void job_log(const Job *j, int level, const char *message_id, const Step *step, const char *text) {
@@ -214,8 +240,7 @@ static void job_over(Job *j) {
                 r = journal_remove(j->gpu->host->run_dir, j->intent);
         if (r < 0)
                 log_warning_errno(r, "The journal of job %u is still there, ignoring: %m", j->intent->id);
-        if (j->writes)
-                inhibitor_release(j->gpu->host->inhibitor);
+        unlock_sleep(j);
         /* The worker ends with its socket. */
         j->runner = step_runner_free(j->runner);
         job_announce_end(j);
@@ -372,10 +397,9 @@ static int begin_step(Job *j, const Plan *plan) {
                 r = write_down(j);
         if (r < 0)
                 return r;
-        if (verb_info(step->verb)->writes && !j->writes) {
-                j->writes = true;
-                inhibitor_hold(j->gpu->host->inhibitor);
-        }
+        j->writes = j->writes || verb_info(step->verb)->writes;
+        if (needs_lock(step))
+                lock_sleep(j);
         free(j->description);
         j->description = step_describe(step);
         job_log(j, LOG_DEBUG, NULL, step, strempty(j->description));
@@ -390,6 +414,13 @@ static int begin_step(Job *j, const Plan *plan) {
 }
 
 static void step_over(Job *j, const Step *step, int error, const char *text);
+
+static void hold(Job *j) {
+        j->held = true;
+        (void) free_and_strdup(&j->description, "wait until the host has slept and woken");
+        job_log(j, LOG_INFO, NULL, NULL, "the host is about to sleep, so the job goes on when it has woken.");
+        job_changed(j);
+}
 
 static void job_next(Job *j) {
         const Plan *plan = j->stage == STAGE_UNDO ? j->undo : j->intent->plan;
@@ -408,6 +439,10 @@ static void job_next(Job *j) {
                         job_over(j);
                 else
                         job_changed(j);
+                return;
+        }
+        if (!j->locked && needs_lock(plan->steps + j->intent->begun) && inhibitor_sleeping(j->gpu->host->inhibitor)) {
+                hold(j);
                 return;
         }
         r = begin_step(j, plan);
@@ -608,6 +643,10 @@ static void on_run(const RunResult *result, void *userdata) {
                 job_log(j, LOG_WARNING, NULL, step, "a step takes longer than usual, waiting for the kernel");
                 return;
         }
+        if (result->event == RUN_WAITS) {
+                unlock_sleep(j);
+                return;
+        }
         if (result->event == RUN_STUCK) {
                 job_stuck(j);
                 return;
@@ -715,8 +754,11 @@ static int resume_step(Job *j) {
         number = intent_step_number(j->intent, j->intent->begun - 1);
         if (j->intent->worker_pid > 0) {
                 r = step_runner_adopt(j->runner, j->intent->worker_pid, j->intent->worker_start, (unsigned) number, step);
-                if (r >= 0)
+                if (r >= 0) {
+                        if (needs_lock(step))
+                                lock_sleep(j);
                         return 1;
+                }
         }
         if (j->intent->done == j->intent->begun)
                 return 0;
@@ -743,8 +785,6 @@ int job_resume(Gpu *g, Intent *intent, Job **ret) {
         for (size_t i = 0; i < intent->plan->n; i++)
                 j->writes = j->writes || (i < intent->begun && verb_info(intent->plan->steps[i].verb)->writes);
         j->writes = j->writes || intent->phase == PHASE_UNDO;
-        if (j->writes)
-                inhibitor_hold(g->host->inhibitor);
         r = step_runner_new(g, intent->id, on_run, on_save, j, &j->runner);
         if (r >= 0 && intent->phase == PHASE_UNDO)
                 r = intent_undo_plan(intent, &j->undo);
@@ -760,9 +800,20 @@ int job_resume(Gpu *g, Intent *intent, Job **ret) {
         return 0;
 }
 
+/* That nobody held the card was long ago: it is waited for again. */
+static void step_back_to_wait(Job *j) {
+        const Intent *intent = j->intent;
+        const Step *step = current_step(j);
+
+        if (j->stage == STAGE_STEPS && intent->done == intent->begun && step &&
+            (step->verb == VERB_WAIT_ASKED || step->verb == VERB_WAIT_FREE))
+                j->intent->begun = --j->intent->done;
+}
+
 void job_continue(Job *j) {
         if (resume_step(j) > 0)
                 return;
+        step_back_to_wait(j);
         /* A daemon that died over this twice would do so again: take it back. */
         if (j->stage == STAGE_STEPS && j->intent->restarts > 1)
                 turn_back(j, GPUPT_ERROR_FAILED, "The daemon ended unexpectedly more than once during this job.");
@@ -802,7 +853,21 @@ void job_cancel(Job *j) {
                 return;
         j->cancelled = true;
         job_changed(j);
+        if (j->held) {
+                /* Where there is nothing to undo it is over; else the undo is held. */
+                j->held = false;
+                job_next(j);
+                return;
+        }
         (void) step_runner_cancel_wait(j->runner);
+}
+
+void job_woken(Job *j) {
+        if (!j->held)
+                return;
+        j->held = false;
+        step_back_to_wait(j);
+        job_next(j);
 }
 
 unsigned job_step(const Job *j) {

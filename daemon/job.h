@@ -35,7 +35,9 @@ struct Job {
         StepRunner *runner;
         CensusWaiter *census; /* of a stuck job: who holds it */
         char *description; /* of the running step */
-        bool writes;       /* it has written to the kernel: the lock against sleep is held */
+        bool writes;       /* it has written to the kernel */
+        bool locked;       /* the lock against sleep is held */
+        bool held;         /* the host sleeps, or is about to: the next step writes, and waits until it has woken */
         bool cancelled;
         char *left_over;   /* what could not be undone */
 
@@ -60,6 +62,9 @@ DEFINE_CLEANUP(Job *, job_free);
 bool job_cancellable(const Job *j);
 /* From the next step on it is undone. */
 void job_cancel(Job *j);
+
+/* The host does not sleep any more. */
+void job_woken(Job *j);
 
 /* Where it is: steps of the plan, then of the undo. */
 unsigned job_step(const Job *j);

@@ -184,6 +184,11 @@ const char *manager_refuse_job(const Manager *m, const Gpu *g, const char *sende
                         *ret_message = NULL;
                 return GPUPT_ERROR_BUSY;
         }
+        if (g->rom_read && g->state != GPU_STUCK) {
+                if (asprintf(ret_message, "The firmware image of %s is being read.", g->address) < 0)
+                        *ret_message = NULL;
+                return GPUPT_ERROR_BUSY;
+        }
         if (g->state == GPU_STUCK) {
                 *ret_message = strdup(g->stuck ?: "A kernel call on the GPU has not returned.");
                 return GPUPT_ERROR_STUCK;
@@ -602,8 +607,11 @@ static void on_sleep(bool start, void *userdata) {
         Manager *m = ASSERT_PTR(userdata);
 
         m->hooks.sleeping_changed(m);
-        if (!start)
-                (void) manager_rescan(m);
+        if (start)
+                return;
+        (void) manager_rescan(m);
+        LIST_FOREACH_SAFE(jobs, j, m->jobs)
+                job_woken(j);
 }
 
 /* ---- life ---- */

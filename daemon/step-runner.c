@@ -254,6 +254,8 @@ static void on_census(int error, const Holders *holders, void *userdata) {
                 }
                 return;
         }
+        if (r->rounds == 0)
+                r->handler(&(RunResult) { RUN_WAITS, 0, "", "", 0 }, r->userdata);
         k = sd_event_add_time_relative(r->gpu->host->event, &r->pause, CLOCK_MONOTONIC,
                                        census_pause_usec[MIN(r->rounds, ELEMENTSOF(census_pause_usec) - 1)], 0, on_pause, r);
         r->rounds++;

@@ -11,6 +11,7 @@ typedef struct StepRunner StepRunner;
 typedef enum RunEvent {
         RUN_DONE,  /* error is 0 or a negative errno; data are the verb's lines */
         RUN_SLOW,  /* it takes longer than usual; DONE or STUCK will follow */
+        RUN_WAITS, /* a wait is not over at once: from now on it waits for people, and nothing is written meanwhile */
         RUN_STUCK, /* past its limit: the worker is left alone. DONE may follow, however late */
         RUN_LOST,  /* the worker is gone without an answer: whether the step was done is unknown. Like DONE with -EPIPE */
 } RunEvent;
@@ -23,7 +24,7 @@ typedef struct RunResult {
         size_t size;
 } RunResult;
 
-/* May free the runner on every event but SLOW. */
+/* May free the runner on every event but SLOW and WAITS. */
 typedef void (*run_handler_t)(const RunResult *result, void *userdata);
 /* A line of data that must be on disk before the step goes on, since the step itself changes what it says: done again, it
  * would find something else. Negative: the step fails with that. Must not free the runner. */

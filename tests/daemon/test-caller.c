@@ -443,6 +443,135 @@ static void test_inhibitor(void) {
         g_assert_true(sim_suspend(s->m));
 }
 
+#define WAITS "wait up to 600 s until nobody holds " CARD
+#define HELD "wait until the host has slept and woken"
+
+/* A detach that waits for `holder`. */
+static const char *start_waiting(Scene *s, pid_t *ret_holder) {
+        const char *job;
+
+        *ret_holder = process_start(s, "game", node_of(s, CARD, "renderD"));
+        job = job_start(s, "Detach", CARD, "wait=600");
+        sim_wait_property(s->m, job, GPUPT_JOB_INTERFACE, "Description", WAITS);
+        (void) sim_command(s->m, "wait-inhibitors sleep block 0");
+        return job;
+}
+
+/* The number of the fault that the host sleeps by. */
+static unsigned fall_asleep(Scene *s) {
+        unsigned fault = sim_fault(s->m, "login1", "sleep", "hang");
+
+        g_assert_cmpint(sd_bus_call_method(sim_bus(s->m), "org.freedesktop.login1", "/org/freedesktop/login1",
+                                           "org.freedesktop.login1.Manager", "Suspend", NULL, NULL, "b", false),
+                        >=, 0);
+        sim_fault_wait(s->m, fault);
+        sim_wait_property(s->m, GPUPT_OBJECT_PATH, GPUPT_MANAGER_INTERFACE, "Sleeping", "true");
+        return fault;
+}
+
+/* A job that waits for people does not keep the host awake, and writes nothing while it sleeps. What it waited for is
+ * waited for again. */
+static void test_sleep_in_wait(void) {
+        g_autoptr(Scene) s = scene_new("desktop", NULL);
+        unsigned sleep, bind;
+        pid_t holder;
+        const char *job = start_waiting(s, &holder);
+        g_autofree char *before = g_strdup(sim_dump(s->m));
+
+        g_assert_true(sim_suspend(s->m));
+        g_assert_cmpstr(job_property(s, job, "Description"), ==, WAITS);
+        sleep = fall_asleep(s);
+        sim_let_go(s->m, holder);
+        sim_wait_property(s->m, job, GPUPT_JOB_INTERFACE, "Description", HELD);
+        g_assert_cmpstr(sim_dump(s->m), ==, before);
+        assert_alive(s);
+        holder = process_start(s, "game", node_of(s, CARD, "renderD"));
+        sim_fault_release(s->m, sleep);
+        sim_wait_property(s->m, job, GPUPT_JOB_INTERFACE, "Description", WAITS);
+        g_assert_cmpstr(sim_dump(s->m), ==, before);
+
+        bind = sim_fault(s->m, AUDIO, "bind", "hang");
+        sim_let_go(s->m, holder);
+        sim_fault_wait(s->m, bind);
+        (void) sim_command(s->m, "wait-inhibitors sleep block 1");
+        sim_fault_release(s->m, bind);
+        assert_end(s, job_wait(s, job), "done", "");
+        (void) sim_command(s->m, "wait-inhibitors sleep block 0");
+        assert_end(s, attach(s, CARD, ""), "done", "");
+        assert_as_at_first(s);
+}
+
+/* Nor is anything undone in a sleep. */
+static void test_sleep_cancel(void) {
+        g_autoptr(Scene) s = scene_new("desktop", NULL);
+        unsigned sleep;
+        pid_t holder;
+        const char *job = start_waiting(s, &holder);
+        g_autofree char *before = g_strdup(sim_dump(s->m));
+
+        sleep = fall_asleep(s);
+        g_assert_cmpstr(job_call(s, job, "Cancel", NULL, ""), ==, "");
+        sim_wait_property(s->m, job, GPUPT_JOB_INTERFACE, "Description", HELD);
+        g_assert_cmpstr(job_property(s, job, "State"), ==, "rolling-back");
+        g_assert_cmpstr(job_property(s, job, "Cancellable"), ==, "false");
+        g_assert_cmpstr(sim_dump(s->m), ==, before);
+        sim_fault_release(s->m, sleep);
+        assert_end(s, job_wait(s, job), "cancelled", "Cancelled");
+        assert_as_at_first(s);
+        sim_let_go(s->m, holder);
+}
+
+/* Cancelled once it is held; and what has written nothing needs no undo, so it is over at once. */
+static void test_sleep_cancel_held(void) {
+        g_autoptr(Scene) s = scene_new("desktop", NULL);
+        unsigned sleep;
+        pid_t holder;
+        const char *job = start_waiting(s, &holder);
+
+        sleep = fall_asleep(s);
+        sim_let_go(s->m, holder);
+        sim_wait_property(s->m, job, GPUPT_JOB_INTERFACE, "Description", HELD);
+        g_assert_cmpstr(job_call(s, job, "Cancel", NULL, ""), ==, "");
+        sim_wait_property(s->m, job, GPUPT_JOB_INTERFACE, "State", "rolling-back");
+        sim_fault_release(s->m, sleep);
+        assert_end(s, job_wait(s, job), "cancelled", "Cancelled");
+        assert_as_at_first(s);
+
+        assert_end(s, detach(s, CARD, ""), "done", "");
+        holder = vm_start(s, "win10", "/dev/vfio/15");
+        wait_state(s, CARD, "assigned");
+        job = job_start(s, "Attach", CARD, "wait=600");
+        sim_wait_property(s->m, job, GPUPT_JOB_INTERFACE, "Description", WAITS);
+        sleep = fall_asleep(s);
+        sim_let_go(s->m, holder);
+        sim_wait_property(s->m, job, GPUPT_JOB_INTERFACE, "Description", HELD);
+        g_assert_cmpstr(job_call(s, job, "Cancel", NULL, ""), ==, "");
+        assert_end(s, job_wait(s, job), "cancelled", "Cancelled");
+        wait_state(s, CARD, "detached");
+        sim_fault_release(s->m, sleep);
+}
+
+/* The daemon goes and another one comes while the host is about to sleep. */
+static void test_sleep_held_restart(void) {
+        g_autoptr(Scene) s = scene_new("desktop", NULL);
+        unsigned sleep;
+        pid_t holder;
+        const char *job = start_waiting(s, &holder);
+        g_autofree char *before = g_strdup(sim_dump(s->m));
+
+        sleep = fall_asleep(s);
+        sim_let_go(s->m, holder);
+        sim_wait_property(s->m, job, GPUPT_JOB_INTERFACE, "Description", HELD);
+        sim_daemon_kill(s->m);
+        scene_start(s);
+        sim_wait_property(s->m, job, GPUPT_JOB_INTERFACE, "Description", HELD);
+        g_assert_cmpstr(sim_dump(s->m), ==, before);
+        sim_fault_release(s->m, sleep);
+        assert_end(s, job_wait(s, job), "done", "");
+        assert_end(s, attach(s, CARD, ""), "done", "");
+        assert_as_at_first(s);
+}
+
 int main(int argc, char *argv[]) {
         sim_init(&argc, &argv);
         g_test_add_func("/caller/details", test_details);
@@ -463,5 +592,9 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/caller/sleep", test_sleep);
         g_test_add_func("/caller/sleep-restart", test_sleep_restart);
         g_test_add_func("/caller/inhibitor", test_inhibitor);
+        g_test_add_func("/caller/sleep-in-wait", test_sleep_in_wait);
+        g_test_add_func("/caller/sleep-cancel", test_sleep_cancel);
+        g_test_add_func("/caller/sleep-cancel-held", test_sleep_cancel_held);
+        g_test_add_func("/caller/sleep-held-restart", test_sleep_held_restart);
         return g_test_run();
 }
