@@ -6,6 +6,26 @@
 
 #include <inttypes.h>
 
+char *function_name(const char *name) {
+        static const struct {
+                const char *full, *brief;
+        } vendors[] = {
+                { "Advanced Micro Devices, Inc. [AMD/ATI] ", "AMD " },
+                { "Advanced Micro Devices, Inc. [AMD] ", "AMD " },
+                { "Intel Corporation ", "Intel " },
+                { "NVIDIA Corporation ", "NVIDIA " },
+        };
+        const char *brief = "";
+        char *text;
+
+        for (size_t i = 0; !*brief && i < ELEMENTSOF(vendors); i++)
+                if (startswith(name, vendors[i].full)) {
+                        brief = vendors[i].brief;
+                        name += strlen(vendors[i].full);
+                }
+        return asprintf(&text, "%s%s", brief, name) < 0 ? NULL : text;
+}
+
 const char *function_id(json_object *function, char buffer[static FUNCTION_TEXT_MAX]) {
         (void) snprintf(buffer, FUNCTION_TEXT_MAX, "%04" PRIx64 ":%04" PRIx64, json_number(function, "vendor"),
                         json_number(function, "device"));

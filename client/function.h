@@ -8,6 +8,9 @@
  * bytes each. */
 #define FUNCTION_TEXT_MAX 256
 
+/* A name from pci.ids with the usual vendors cut short, since it is the end of it that tells two cards apart. To be
+ * freed; NULL without memory. */
+char *function_name(const char *name);
 /* "10de:1c82" */
 const char *function_id(json_object *function, char buffer[static FUNCTION_TEXT_MAX]);
 /* "17", or "" for a function that is in no IOMMU group. */

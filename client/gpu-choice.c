@@ -4,6 +4,7 @@
 
 #include "client/gpu-choice.h"
 
+#include "client/function.h"
 #include "client/report.h"
 #include "client/terminal.h"
 #include "dbus/names.h"
@@ -46,7 +47,8 @@ static ExitStatus list_choices(json_object *gpus) {
         (void) report_note("Which GPU? Name one of these:");
         for (size_t i = 0; i < json_object_array_length(gpus); i++) {
                 json_object *gpu = json_object_array_get_idx(gpus, i);
-                _cleanup_free_ char *name = text_escape(json_string(gpu, "name"));
+                _cleanup_free_ char *model = function_name(json_string(gpu, "name"));
+                _cleanup_free_ char *name = model ? text_escape(model) : NULL;
 
                 (void) fprintf(stderr, "  %s  %-11s  %s\n", json_string(gpu, "address"), json_string(gpu, "state"),
                                strempty(name));

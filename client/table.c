@@ -4,6 +4,8 @@
 
 #include "client/table.h"
 
+#include "client/table-fit.h"
+
 int table_new(const TableColumn *columns, size_t n, bool legend, struct libscols_table **ret) {
         _cleanup_(scols_unref_tablep) struct libscols_table *t = NULL;
         unsigned width = terminal_columns();
@@ -62,6 +64,11 @@ void table_color(struct libscols_line *line, size_t column, Color color) {
                 (void) scols_cell_set_color(scols_line_get_cell(line, column), color_sequence(color));
 }
 
+/* A file has all the room that it needs. */
+static int fit(struct libscols_table *t) {
+        return terminal_columns() > 0 ? table_fit(t) : 0;
+}
+
 int table_print_indented(struct libscols_table *t, size_t indent) {
         _cleanup_free_ char *text = NULL;
         char *state = NULL;
@@ -70,7 +77,9 @@ int table_print_indented(struct libscols_table *t, size_t indent) {
 
         if (terminal_columns() > indent)
                 scols_table_set_termwidth(t, terminal_columns() - indent);
-        r = scols_print_table_to_string(t, &text);
+        r = fit(t);
+        if (r >= 0)
+                r = scols_print_table_to_string(t, &text);
         if (r < 0)
                 return r;
 
@@ -82,5 +91,10 @@ int table_print_indented(struct libscols_table *t, size_t indent) {
 }
 
 int table_print(struct libscols_table *t) {
-        return scols_table_is_empty(t) ? 0 : scols_print_table(t);
+        int r;
+
+        if (scols_table_is_empty(t))
+                return 0;
+        r = fit(t);
+        return r < 0 ? r : scols_print_table(t);
 }

@@ -17,7 +17,7 @@ typedef struct TableColumn {
 } TableColumn;
 
 /* A table with these columns; titles are shown if `legend`. It is as wide as it needs to be, or fits the
- * terminal, where the columns with SCOLS_FL_TRUNC give way. */
+ * terminal, where the columns with SCOLS_FL_TRUNC or SCOLS_FL_WRAP give way (table-fit.h). */
 int table_new(const TableColumn *columns, size_t n, bool legend, struct libscols_table **ret);
 
 /* Adds a row below `parent` (NULL for a top one). A cell that is NULL or empty shows "-"; the texts are

@@ -12,19 +12,22 @@
 static const TableColumn columns[] = {
         { "GROUP", SCOLS_FL_TREE },
         { "ID", 0 },
-        { "NAME", SCOLS_FL_WRAP },
+        { "NAME", SCOLS_FL_TRUNC },
         { "ROLE", 0 },
         { "DRIVER", 0 },
         { "RESET", 0 },
 };
 
 static int add_function(struct libscols_table *t, struct libscols_line *group, json_object *function) {
+        _cleanup_free_ char *name = function_name(json_string(function, "name"));
         char id[FUNCTION_TEXT_MAX], reset[FUNCTION_TEXT_MAX];
 
+        if (!name)
+                return -ENOMEM;
         return table_add(t, group, (const char *const[]) {
                 json_string(function, "address"),
                 function_id(function, id),
-                json_string(function, "name"),
+                name,
                 json_string(function, "role"),
                 json_string(function, "driver"),
                 function_reset_methods(function, reset),

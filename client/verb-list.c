@@ -2,6 +2,7 @@
 
 /* list: a table with a line per GPU. */
 
+#include "client/function.h"
 #include "client/holders.h"
 #include "client/pager.h"
 #include "client/report.h"
@@ -45,14 +46,15 @@ static int used_by(Client *c, json_object *gpu, char **ret) {
 }
 
 static int add_gpu(Client *c, struct libscols_table *t, json_object *gpu) {
+        _cleanup_free_ char *model = function_name(json_string(gpu, "name"));
         _cleanup_free_ char *groups = NULL, *users = NULL, *name = NULL;
         const char *alias = json_string(gpu, "alias");
         struct libscols_line *line;
         int r;
 
         groups = json_text(json_array(gpu, "iommu-groups"), ",");
-        if (!groups || asprintf(&name, "%s%s%s%s", alias, *alias ? " (" : "", json_string(gpu, "name"),
-                                *alias ? ")" : "") < 0)
+        if (!groups || !model ||
+            asprintf(&name, "%s%s%s%s", alias, *alias ? " (" : "", model, *alias ? ")" : "") < 0)
                 return -ENOMEM;
         r = used_by(c, gpu, &users);
         if (r < 0)

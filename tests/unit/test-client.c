@@ -805,6 +805,38 @@ static void test_progress_line(Fixture *f, gconstpointer data) {
                    "\033[K0000:01:00.0: detach \033[32mdone\033[0m\r\n");
 }
 
+static void assert_fits(const char *output, glong columns) {
+        g_auto(GStrv) lines = g_strsplit(output, "\r\n", -1);
+
+        for (char **line = lines; *line; line++)
+                g_assert_cmpint(g_utf8_strlen(*line, -1), <=, columns);
+}
+
+/* Names are cut where that shows, sentences are broken between words. */
+static void test_narrow(Fixture *f, gconstpointer data) {
+        static const char *const list[] = { "gpuptctl", "list", "--no-pager", NULL },
+                          *const plan[] = { "gpuptctl", "plan", "detach", "--driver=a-driver-of-which-one-never-heard", "--no-pager",
+                                            NULL };
+        g_autofree char *names = NULL, *sentences = NULL;
+        int status;
+
+        g_setenv("NO_COLOR", "1", true);
+        g_setenv("COLUMNS", "64", true);
+        names = on_terminal(list, /* unprivileged= */ false, &status);
+        g_assert_cmpint(status, ==, EXIT_DONE);
+        g_setenv("COLUMNS", "40", true);
+        sentences = on_terminal(plan, /* unprivileged= */ false, &status);
+        g_assert_cmpint(status, ==, EXIT_DONE);
+        g_unsetenv("COLUMNS");
+        g_unsetenv("NO_COLOR");
+
+        assert_has(names, "GP107 [GeF");
+        assert_has(names, "… host");
+        assert_fits(names, 64);
+        assert_has_not(sentences, "\\x0a");
+        assert_fits(sentences, 40);
+}
+
 /* The pager gets what is longer than nothing; its name is the user's choice. */
 static void test_pager(Fixture *f, gconstpointer data) {
         static const char *const with[] = { "gpuptctl", "list", NULL }, *const without[] = { "gpuptctl", "list",
@@ -896,6 +928,7 @@ static void add_cases(void) {
         add("run/lease-lost", &one, test_run_lease_lost);
         add("monitor", &one, test_monitor);
         add("terminal/progress", &one, test_progress_line);
+        add("terminal/narrow", &one, test_narrow);
         add("terminal/pager", &one, test_pager);
         add("terminal/agent", &one, test_agent);
 }
