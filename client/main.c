@@ -25,17 +25,17 @@ static ExitStatus check(const Verb *v, const Options *o, char **args) {
         size_t n = strv_length(args);
 
         if (n < v->n_min || n > v->n_max)
-                return report_usage("It goes: gpuptctl %s %s", v->name, v->arguments);
+                return report_usage("Usage: gpuptctl %s%s%s", v->name, *v->arguments ? " " : "", v->arguments);
         if (o->job_option && !(v->flags & VERB_TAKES_JOB_OPTIONS))
-                return report_usage("--%s means nothing to '%s'.", o->job_option, v->name);
+                return report_usage("Option --%s cannot be used with '%s'.", o->job_option, v->name);
         if (o->log_option && !(v->flags & VERB_TAKES_LOG_OPTIONS))
-                return report_usage("--%s means nothing to '%s'.", o->log_option, v->name);
+                return report_usage("Option --%s cannot be used with '%s'.", o->log_option, v->name);
         if (o->host && (v->flags & VERB_LOCAL_ONLY))
                 return report_usage("'%s' works on this machine only; log in there to use it.", v->name);
         if (!(v->flags & VERB_TAKES_COMMAND) && o->command && *o->command)
-                return report_usage("'%s' takes no command.", v->name);
+                return report_usage("'%s' takes no command after '--'.", v->name);
         if ((v->flags & VERB_TAKES_COMMAND) && !o->dry_run && (!o->command || !*o->command))
-                return report_usage("It goes: gpuptctl %s %s", v->name, v->arguments);
+                return report_usage("Usage: gpuptctl %s %s", v->name, v->arguments);
         return EXIT_DONE;
 }
 
@@ -45,7 +45,7 @@ static int run_verb(Client *c, char **args) {
 
         v = find_verb(args[0]);
         if (!v)
-                return report_usage("There is no verb '%s'.", args[0]);
+                return report_usage("Unknown verb '%s'.", args[0]);
         if (args[0])
                 args++;
 

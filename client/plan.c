@@ -29,7 +29,7 @@ static int get_plan(Client *c, const GpuChoice *gpu, const char *operation, sd_b
                 r = options_append(c->options, m);
         if (r < 0) /* what cannot be put into a message is not UTF-8 */
                 return sd_bus_error_set(ret_error, SD_BUS_ERROR_INVALID_ARGS,
-                                        "The operation or an option is no valid text.");
+                                        "The operation or an option is not valid UTF-8.");
         return sd_bus_call(c->bus, m, 0, ret_error, ret);
 }
 

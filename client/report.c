@@ -16,13 +16,11 @@ static const struct {
 } hint_table[] = {
         { GPUPT_ERROR_NO_SUCH_GPU, "'gpuptctl list' shows the GPUs of this host." },
         { GPUPT_ERROR_NO_SUCH_JOB, "'gpuptctl jobs' shows the jobs that run." },
-        { GPUPT_ERROR_BUSY, "See 'gpuptctl jobs'; 'gpuptctl cancel JOB' asks one to stop." },
+        { GPUPT_ERROR_BUSY, "'gpuptctl jobs' shows what is being done, 'gpuptctl cancel JOB' asks it to stop." },
         { GPUPT_ERROR_IN_USE,
           "See 'gpuptctl holders %s'. End what is listed there, give it more time with --wait=SEC, or "
           "let gpuptd end it with --force." },
-        { GPUPT_ERROR_GROUP_NOT_VIABLE,
-          "'gpuptctl groups' shows who shares the IOMMU group. Detach the other devices "
-          "too, or move the card to a slot of its own." },
+        { GPUPT_ERROR_GROUP_NOT_VIABLE, "'gpuptctl groups' shows who shares the IOMMU group." },
         { GPUPT_ERROR_NOT_SUPPORTED, "'gpuptctl status %s' shows the state of the GPU and what it offers." },
         { GPUPT_ERROR_DRIVER_MISSING,
           "Look with 'modinfo DRIVER' whether this kernel has the driver, and whether "
@@ -37,7 +35,9 @@ static const struct {
           "by itself." },
         { GPUPT_ERROR_TIMEOUT, "'gpuptctl log %s' shows how far it got." },
         { GPUPT_ERROR_SLEEP_IN_PROGRESS, "Try again when the host is awake." },
-        { GPUPT_ERROR_LAST_DISPLAY, "Log out first, or allow it with --disrupt-session." },
+        { GPUPT_ERROR_LAST_DISPLAY,
+          "Log out first, or allow it with --disrupt-session; on a headless host, by LastDisplay=allow in "
+          "gpuptd.conf." },
         { GPUPT_ERROR_INCONSISTENT,
           "'gpuptctl status %s' shows how the hardware is now, 'gpuptctl log %s' what was "
           "expected." },

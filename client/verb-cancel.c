@@ -64,7 +64,7 @@ int verb_cancel(Client *c, char **args) {
 
         if (args[0]) {
                 if (parse_id(args[0], &id) < 0)
-                        return report_usage("'%s' is no number of a job.", args[0]);
+                        return report_usage("'%s' is not the number of a job.", args[0]);
         } else {
                 r = choose_job(c, &id);
                 if (r != 0)

@@ -34,7 +34,7 @@ static int move(Client *c, const char *name, const char *operation, const char *
                 return report_error(gpu.address, &error, r);
         r = options_append(c->options, m);
         if (r < 0)
-                return report_usage("The value of an option is no valid text.");
+                return report_usage("The value of an option is not valid UTF-8.");
 
         r = job_run(&request, m, &outcome);
         return r != 0 ? r : (int) job_report(&request, &outcome);

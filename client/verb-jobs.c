@@ -21,15 +21,16 @@ static const TableColumn columns[] = {
 
 static int add_job(struct libscols_table *t, json_object *job) {
         _cleanup_free_ char *gpu = gpu_address_of_path(json_string(job, "gpu"));
-        char id[32], step[64];
+        char id[32], step[64] = "";
         struct libscols_line *line;
         int r;
 
         if (!gpu)
                 return -ENOMEM;
         (void) snprintf(id, sizeof(id), "%" PRIu64, json_number(job, "id"));
-        (void) snprintf(step, sizeof(step), "%" PRIu64 "/%" PRIu64, json_number(job, "step"),
-                        json_number(job, "steps"));
+        if (json_number(job, "steps") > 0)
+                (void) snprintf(step, sizeof(step), "%" PRIu64 "/%" PRIu64, json_number(job, "step"),
+                                json_number(job, "steps"));
 
         r = table_add(t, NULL, (const char *const[]) {
                 id,

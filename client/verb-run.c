@@ -164,7 +164,7 @@ static int acquire(const JobRequest *request, JobOutcome *ret) {
                 return report_error(request->gpu->address, &error, r);
         r = options_append(c->options, m);
         if (r < 0)
-                return report_usage("The value of an option is no valid text.");
+                return report_usage("The value of an option is not valid UTF-8.");
 
         r = job_run(request, m, ret);
         return r != 0 ? r : (int) job_report(request, ret);

@@ -207,13 +207,17 @@ static void print_policy(json_object *gpu) {
 static void print_job(Client *c, json_object *gpu) {
         _cleanup_(json_object_putp) json_object *job = NULL;
         const char *path = json_string(gpu, "job");
+        char step[64] = "";
 
         if (!startswith(path, GPUPT_JOB_PREFIX "/") ||
             client_get_properties(c, path, GPUPT_JOB_INTERFACE, &job, NULL) < 0)
                 return;
-        print_fieldf("Job", "%" PRIu64 " %s, %s, step %" PRIu64 "/%" PRIu64 ": %s", json_number(job, "id"),
-                     json_string(job, "operation"), json_string(job, "state"), json_number(job, "step"),
-                     json_number(job, "steps"), json_string(job, "description"));
+        /* Before there is a plan there are no steps. */
+        if (json_number(job, "steps") > 0)
+                (void) snprintf(step, sizeof(step), ", step %" PRIu64 "/%" PRIu64, json_number(job, "step"),
+                                json_number(job, "steps"));
+        print_fieldf("Job", "%" PRIu64 " %s, %s%s: %s", json_number(job, "id"), json_string(job, "operation"),
+                     json_string(job, "state"), step, json_string(job, "description"));
 }
 
 static void print_last_job(json_object *gpu) {
@@ -290,7 +294,7 @@ int verb_status(Client *c, char **args) {
         int r;
 
         if (c->options->follow)
-                return report_usage("--follow means nothing to 'status'.");
+                return report_usage("Option --follow cannot be used with 'status'.");
 
         r = gpu_choose(c, args[0], /* operation= */ NULL, &choice);
         if (r != 0)
