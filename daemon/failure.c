@@ -19,8 +19,7 @@ static const struct {
         { VERB_UNLOAD, ETIMEDOUT, GPUPT_ERROR_TIMEOUT, "Unloading the module hangs; see the journal of its unit." },
         { VERB_UNLOAD, 0, GPUPT_ERROR_IN_USE, "Something still uses the module; end it, then try again." },
         { VERB_CHECK_MODULE, EBUSY, GPUPT_ERROR_IN_USE, "Something still uses the module; end it, then try again." },
-        { VERB_WAIT_FREE, EBUSY, GPUPT_ERROR_IN_USE,
-          "End what holds it, wait longer (gpuptctl --wait=), or end the holders with --force." },
+        { VERB_WAIT_FREE, EBUSY, GPUPT_ERROR_IN_USE, "" },
         { VERB_WAIT_FREE, ETIMEDOUT, GPUPT_ERROR_TIMEOUT, "A process does not answer /proc; look for one in state D." },
         { VERB_STOP_UNIT, ETIMEDOUT, GPUPT_ERROR_TIMEOUT, "The unit does not stop; see its journal." },
         { VERB_START_UNIT, ETIMEDOUT, GPUPT_ERROR_TIMEOUT, "The unit does not start; see its journal." },
@@ -42,7 +41,7 @@ const char *failure_describe(Operation operation, const char *gpu, const Step *s
                 i++;
 
         if (step->verb == VERB_WAIT_FREE && error == -EBUSY) {
-                if (asprintf(&message, "%s is in use: %s. %s", gpu, text, failure_table[i].advice) < 0)
+                if (asprintf(&message, "%s is in use: %s.", gpu, text) < 0)
                         message = NULL;
         } else if (error == -ECANCELED) {
                 if (asprintf(&message, "The %s of %s was cancelled.", operation_to_string(operation), gpu) < 0)

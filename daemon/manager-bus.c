@@ -155,8 +155,7 @@ static int manager_method_get_gpu(sd_bus_message *message, void *userdata, sd_bu
                                          "vendor:device; this is none of them.");
         r = manager_resolve_gpu(m, name, &g);
         if (r == -ENODEV)
-                return sd_bus_error_setf(error, GPUPT_ERROR_NO_SUCH_GPU,
-                                         "There is no GPU '%s' here. List them with gpuptctl list.", name);
+                return sd_bus_error_setf(error, GPUPT_ERROR_NO_SUCH_GPU, "There is no GPU '%s' here.", name);
         if (r == -ENOTUNIQ)
                 return sd_bus_error_setf(error, GPUPT_ERROR_NO_SUCH_GPU,
                                          "More than one GPU answers to '%s'. Say which by its address.", name);

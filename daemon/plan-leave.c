@@ -66,8 +66,8 @@ int builder_check_leave(Builder *b) {
         r = check_use(b);
         if (r == 0 && !b->options->disrupt_session && b->in->last_display != LAST_DISPLAY_ALLOW && is_last_display(b))
                 r = builder_refuse(b, PLAN_E_LAST_DISPLAY,
-                                   "%s drives the display that somebody looks at. Allow that with disrupt-session "
-                                   "(gpuptctl --disrupt-session), or with LastDisplay=allow on a headless host.", b->in->name);
+                                   "%s drives the display that somebody looks at. Taking it needs the option disrupt-session.",
+                                   b->in->name);
         return r;
 }
 

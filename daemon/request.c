@@ -135,7 +135,7 @@ static int check_lease(const Request *q, const Gpu *g, sd_bus_error *error) {
         }
         if (q->kind == REQUEST_ATTACH && lease && lease->uid != q->uid && !q->options.force)
                 return sd_bus_error_setf(error, GPUPT_ERROR_BUSY,
-                                         "%s is leased by uid %u. Taking it away needs force (gpuptctl --force).", g->address,
+                                         "%s is leased by uid %u. Taking it away needs the option force.", g->address,
                                          lease->uid);
         return 0;
 }

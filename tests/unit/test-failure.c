@@ -26,7 +26,7 @@ static void test_names(void) {
                 { VERB_UNLOAD, -ECHILD, GPUPT_ERROR_IN_USE, "still uses the module" },
                 { VERB_UNLOAD, -ETIMEDOUT, GPUPT_ERROR_TIMEOUT, "hangs" },
                 { VERB_CHECK_MODULE, -EBUSY, GPUPT_ERROR_IN_USE, "still uses the module" },
-                { VERB_WAIT_FREE, -EBUSY, GPUPT_ERROR_IN_USE, "--force" },
+                { VERB_WAIT_FREE, -EBUSY, GPUPT_ERROR_IN_USE, "is in use" },
                 { VERB_WAIT_FREE, -ETIMEDOUT, GPUPT_ERROR_TIMEOUT, "/proc" },
                 { VERB_STOP_UNIT, -ETIMEDOUT, GPUPT_ERROR_TIMEOUT, "does not stop" },
                 { VERB_START_UNIT, -ETIMEDOUT, GPUPT_ERROR_TIMEOUT, "does not start" },
@@ -84,7 +84,7 @@ static void test_holders(void) {
         g_assert_cmpstr(
                 failure_describe(OPERATION_DETACH, GPU, &s, -EBUSY, "mpv (pid 4711) holds /dev/dri/card1", &message),
                 ==, GPUPT_ERROR_IN_USE);
-        g_assert_true(g_str_has_prefix(message, GPU " is in use: mpv (pid 4711) holds /dev/dri/card1. "));
+        g_assert_true(g_str_has_prefix(message, GPU " is in use: mpv (pid 4711) holds /dev/dri/card1."));
         step_done(&s);
 }
 
