@@ -208,6 +208,9 @@ SimMachine *sim_machine_new(const char *topology) {
         r = read_answer(m, &text);
         if (r < 0 || !streq(text, "ready"))
                 g_error("the machine '%s' does not start", topology);
+        r = machine_mount_elsewhere();
+        if (r < 0)
+                g_error("/proc/acpi and /dev/vga_arbiter cannot be mounted: %s", strerror(-r));
         (void) machine_mount_cgroups(); /* without cgroups on the host there are none here */
         return m;
 }

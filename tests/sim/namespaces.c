@@ -256,6 +256,8 @@ static int mount_dev(void) {
         }
         for (size_t i = 0; r >= 0 && i < ELEMENTSOF(links); i++)
                 r = RET_NERRNO(symlink(links[i][0], links[i][1]));
+        if (r >= 0)
+                r = touch(STAGE "/vga_arbiter"); /* where the machine's own goes: machine_mount_elsewhere() */
         return r < 0 ? r : RET_NERRNO(mount(STAGE, "/dev", "none", MS_MOVE, NULL));
 }
 
@@ -287,6 +289,8 @@ int machine_mounts(void) {
                 r = mount_dev();
         for (size_t i = 0; r >= 0 && i < ELEMENTSOF(private_directories); i++)
                 r = mount_tmpfs(private_directories[i], "mode=755");
+        if (r >= 0 && access("/var/log/journal", F_OK) == 0)
+                r = mount_tmpfs("/var/log/journal", "mode=755"); /* the host's */
         if (r >= 0)
                 r = mount_tmpfs("/proc/driver", "mode=755"); /* where NVIDIA's driver says the number of a card */
         if (r < 0)
@@ -296,15 +300,25 @@ int machine_mounts(void) {
         return RET_NERRNO(mkdir(release, 0755));
 }
 
+/* In a container without ACPI there is nowhere to put the first. */
+int machine_mount_elsewhere(void) {
+        if (access("/proc/acpi", F_OK) == 0 &&
+            mount("/sys/.elsewhere/acpi", "/proc/acpi", "none", MS_BIND, NULL) < 0)
+                return -errno;
+        return RET_NERRNO(mount("/sys/.elsewhere/dev/vga_arbiter", "/dev/vga_arbiter", "none", MS_BIND, NULL));
+}
+
 int machine_mount_cgroups(void) {
         return RET_NERRNO(mount("/run/gpuptd-sim/cgroup", "/sys/fs/cgroup", "none", MS_MOVE, NULL));
 }
 
 void machine_unmounts(void) {
+        (void) umount2("/proc/acpi", MNT_DETACH);
         (void) umount2("/sys", MNT_DETACH);
         for (size_t i = 0; i < ELEMENTSOF(private_directories); i++)
                 (void) umount2(private_directories[i], MNT_DETACH);
         (void) umount2("/proc/driver", MNT_DETACH);
+        (void) umount2("/var/log/journal", MNT_DETACH);
         (void) umount2("/dev", MNT_DETACH);
         (void) umount2("/run", MNT_DETACH);
 }

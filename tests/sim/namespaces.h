@@ -19,5 +19,8 @@ bool namespaces_have_users(void);
 int machine_mounts(void);
 void machine_unmounts(void);
 
+/* /proc/acpi and /dev/vga_arbiter, which the server of /sys serves too; never called by that one. */
+int machine_mount_elsewhere(void);
+
 /* The host's cgroup tree, below the machine's /sys once that is served; never called by who serves it. */
 int machine_mount_cgroups(void);

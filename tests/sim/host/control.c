@@ -81,7 +81,7 @@ static int command_die(char **arguments, _unused_ GString *reply) {
 
         r = device_argument(arguments[0], &d);
         if (r >= 0)
-                d->dead = true;
+                device_die(d);
         return r;
 }
 
@@ -91,8 +91,46 @@ static int command_revive(char **arguments, _unused_ GString *reply) {
 
         r = device_argument(arguments[0], &d);
         if (r >= 0)
-                d->dead = false;
+                d->dead = d->sick = false;
+        machine_changed();
         return r;
+}
+
+/* `sicken ADDRESS`: now, with the symptoms that the topology gives it. */
+static int command_sicken(char **arguments, _unused_ GString *reply) {
+        Device *d;
+        int r;
+
+        r = device_argument(arguments[0], &d);
+        if (r >= 0)
+                sickness_begin(d);
+        return r;
+}
+
+/* `is-well ADDRESS`: "well", "sick" or "dead", whatever the kernel sees of it. */
+static int command_is_well(char **arguments, GString *reply) {
+        Device *d;
+        int r;
+
+        r = device_argument(arguments[0], &d);
+        if (r >= 0)
+                g_string_append(reply, device_vanished(d) ? "dead" : d->sick ? "sick" : "well");
+        return r;
+}
+
+/* `kernel-log [ADDRESS] TEXT`: the kernel prints a line, of a device or of none. */
+static int command_kernel_log(char **arguments, _unused_ GString *reply) {
+        const Device *d = device_find(arguments[0]);
+
+        if (d && !arguments[1])
+                return -EINVAL;
+        kernel_log(d, 3, "%s", arguments[d ? 1 : 0]);
+        return 0;
+}
+
+static int command_dmesg(_unused_ char **arguments, GString *reply) {
+        g_string_append(reply, kernel_log_text());
+        return 0;
 }
 
 /* `wait-known ADDRESS yes|no`: until the kernel has followed a plug or an unplug. */
@@ -200,6 +238,10 @@ static const ControlCommand machine_commands[] = {
         { "plug", 1, command_plug },
         { "die", 1, command_die },
         { "revive", 1, command_revive },
+        { "sicken", 1, command_sicken },
+        { "is-well", 1, command_is_well },
+        { "kernel-log", 1, command_kernel_log },
+        { "dmesg", 0, command_dmesg },
         { "wait-known", 2, command_wait_known, .waits = true },
         { "wait-held", 2, command_wait_held, .waits = true },
         { "hold", 1, command_hold },

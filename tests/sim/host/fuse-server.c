@@ -133,25 +133,44 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi) {
                 return;
         }
         fi->direct_io = 1;
+        if (n->attribute && n->attribute->open)
+                fi->fh = (uint64_t) (uintptr_t) n->attribute->open(n->object);
         (void) fuse_reply_open(req, fi);
+}
+
+static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi) {
+        const Node *n = node_of(ino);
+
+        if (n && n->attribute && n->attribute->release)
+                n->attribute->release((void *) (uintptr_t) fi->fh);
+        (void) fuse_reply_err(req, 0);
 }
 
 typedef struct Request {
         fuse_req_t req;
         Node *node;
+        void *object;
         size_t size;
         off_t offset;
         char data[];
 } Request;
 
-static int generic_fault(const Node *n, const char *prefix) {
+static Fault *generic_fault(const Node *n, const char *prefix) {
         g_autofree char *operation = NULL, *full = NULL;
         const Node *owner = node_owner(n, &operation);
 
         if (!owner)
-                return 0;
+                return NULL;
         full = g_strconcat(prefix, operation, NULL);
-        return fault_run(fault_take(owner->name, full), device_find(owner->name));
+        return fault_take(owner->name, full);
+}
+
+/* What a fault of the node concerns: a function, or the bridge of a slot. */
+static Device *faulty_device(const Node *n) {
+        g_autofree char *operation = NULL;
+        const Node *owner = node_owner(n, &operation);
+
+        return device_find(owner->name) ?: slot_bridge(owner->name);
 }
 
 static bool generic_fault_armed(const Node *n, const char *prefix) {
@@ -168,14 +187,15 @@ static void do_read(void *userdata) {
         g_autofree Request *request = userdata;
         const Node *n = request->node;
         g_autoptr(GString) text = g_string_new(n->text);
+        Fault *fault = generic_fault(n, "read:");
         size_t from, left;
         int r;
 
-        r = generic_fault(n, "read:");
+        r = fault_run(fault, fault ? faulty_device(n) : NULL);
         if (r == 0 && n->removed)
                 r = -ENODEV;
         if (r == 0 && n->attribute)
-                r = n->attribute->show(n->object, text);
+                r = n->attribute->show(request->object, text);
         if (r < 0) {
                 (void) fuse_reply_err(request->req, -r);
                 return;
@@ -188,25 +208,34 @@ static void do_read(void *userdata) {
 static void do_write(void *userdata) {
         g_autofree Request *request = userdata;
         const Node *n = request->node;
-        int r = 0;
+        Fault *fault = n->attribute->own_faults ? NULL : generic_fault(n, "");
+        Device *d = fault ? faulty_device(n) : NULL;
+        int r;
 
-        if (!n->attribute->own_faults)
-                r = generic_fault(n, "");
+        r = fault_run(fault, d);
         if (r == 0 && n->removed)
                 r = -ENODEV;
-        if (r == 0)
-                r = n->attribute->store(n->object, request->data, request->size, request->offset);
+        if (r == 0 && !fault_no_effect(fault))
+                r = n->attribute->store(request->object, request->data, request->size, request->offset);
+        fault_worsen(fault, d);
         if (r < 0)
                 (void) fuse_reply_err(request->req, -r);
         else
                 (void) fuse_reply_write(request->req, request->size);
 }
 
-static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, _unused_ struct fuse_file_info *fi) {
+static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi) {
         Request *request = g_malloc(sizeof(Request));
         Node *n = node_of(ino);
+        bool is_file = !n->attribute || !n->attribute->open;
 
-        *request = (Request) { .req = req, .node = n, .size = size, .offset = offset };
+        *request = (Request) {
+                .req = req,
+                .node = n,
+                .object = is_file ? n->object : (void *) (uintptr_t) fi->fh,
+                .size = size,
+                .offset = is_file ? offset : 0,
+        };
         if ((n->attribute && n->attribute->waits && n->attribute->waits(n->object)) || generic_fault_armed(n, "read:"))
                 (void) machine_in_thread(do_read, request);
         else
@@ -214,10 +243,17 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, _
 }
 
 static void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t offset,
-                     _unused_ struct fuse_file_info *fi) {
+                     struct fuse_file_info *fi) {
         Request *request = g_malloc(sizeof(Request) + size + 1);
+        Node *n = node_of(ino);
 
-        *request = (Request) { .req = req, .node = node_of(ino), .size = size, .offset = offset };
+        *request = (Request) {
+                .req = req,
+                .node = n,
+                .object = n->attribute->open ? (void *) (uintptr_t) fi->fh : n->object,
+                .size = size,
+                .offset = offset,
+        };
         memcpy(request->data, data, size);
         request->data[size] = 0;
         (void) machine_in_thread(do_write, request);
@@ -255,6 +291,8 @@ static void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset
                 struct stat st;
                 size_t length;
 
+                if (i >= 2 && *n->name == '.') /* node_elsewhere() */
+                        continue;
                 fill_attributes(n, &st);
                 length = fuse_add_direntry(req, out + used, size - used, i == 0 ? "." : i == 1 ? ".." : n->name, &st,
                                            (off_t) i + 1);
@@ -278,6 +316,7 @@ static const struct fuse_lowlevel_ops operations = {
         .setattr = op_setattr,
         .readlink = op_readlink,
         .open = op_open,
+        .release = op_release,
         .read = op_read,
         .write = op_write,
         .opendir = op_opendir,

@@ -16,6 +16,7 @@
 #include "bus/bus.h"
 #include "host/control.h"
 #include "host/fuse-server.h"
+#include "host/journal.h"
 #include "host/loop.h"
 #include "host/topology.h"
 #include "model/model.h"
@@ -108,6 +109,9 @@ static int boot(sd_event *event) {
                 return r;
         add_surroundings();
         add_bus_attributes();
+        r = journal_start();
+        if (r < 0)
+                return r;
         r = machine_start();
         if (r < 0)
                 return r;

@@ -127,16 +127,50 @@ static bool device_d3cold_allowed(void *object, const char *value) {
 
 static bool device_slot(void *object, const char *value) {
         Device *d = object;
-        g_autofree char *address = g_strdup_printf("%04x:%02x:00", d->domain, d->secondary);
-        Node *slot;
 
         if (!d->secondary || !*value)
                 return false;
-        slot = node_add_directory(node_add_path(node_root(), "bus/pci/slots"), value);
-        (void) node_add_text(slot, "address", "%s\n", address);
-        (void) node_add_text(slot, "cur_bus_speed", "8.0 GT/s PCIe\n");
-        (void) node_add_text(slot, "max_bus_speed", "8.0 GT/s PCIe\n");
+        slot_add(d, value);
         return true;
+}
+
+static bool device_cure(void *object, const char *value) {
+        return sickness_add_cures(object, value);
+}
+
+static bool device_symptom(void *object, const char *value) {
+        g_auto(GStrv) words = g_strsplit(value, ",", -1);
+        Device *d = object;
+
+        d->symptoms = 0;
+        for (char **w = words; *w; w++) {
+                unsigned symptom = symptom_from_name(*w);
+
+                if (symptom == 0)
+                        return false;
+                d->symptoms |= symptom;
+        }
+        return true;
+}
+
+/* `sick-after-vm=METHOD,…`: the methods are those that help. */
+static bool device_sick_after_vm(void *object, const char *value) {
+        ((Device *) object)->sick_after_vm = true;
+        return *value == 0 || sickness_add_cures(object, value);
+}
+
+static bool device_sick_after_vfio(void *object, const char *value) {
+        ((Device *) object)->sick_after_vfio = true;
+        return *value == 0 || sickness_add_cures(object, value);
+}
+
+static bool device_bbswitch(void *object, const char *value) {
+        power_switch_init(object);
+        return (streq(value, "off") || *value == 0) && power_switch_set("bbswitch", *value == 0);
+}
+
+static bool device_nvhda(_unused_ void *object, const char *value) {
+        return (streq(value, "off") || *value == 0) && power_switch_set("nvhda", *value == 0);
 }
 
 #define FLAG(name, field)                                                        \
@@ -151,6 +185,7 @@ FLAG(no_bus_reset, no_bus_reset);
 FLAG(d3cold, d3cold);
 FLAG(dead, dead);
 FLAG(unbound, keep_unbound);
+FLAG(lost_in_d3cold, lost_in_d3cold);
 
 static bool device_unplugged(void *object, const char *value) {
         ((Device *) object)->plugged = false;
@@ -176,6 +211,13 @@ static const Option device_options[] = {
         { "dead", device_dead },
         { "unbound", device_unbound },
         { "unplugged", device_unplugged },
+        { "symptom", device_symptom },
+        { "cure", device_cure },
+        { "sick-after-vm", device_sick_after_vm },
+        { "sick-after-vfio", device_sick_after_vfio },
+        { "lost-in-d3cold", device_lost_in_d3cold },
+        { "bbswitch", device_bbswitch },
+        { "nvhda", device_nvhda },
         {},
 };
 
@@ -196,6 +238,17 @@ static bool statement_bridge(char **words, char **ret_error) {
 
 static bool statement_function(char **words, char **ret_error) {
         return add_device(words, 0, ret_error);
+}
+
+/* `change ADDRESS OPTION…`: of what an included file has declared. */
+static bool statement_change(char **words, char **ret_error) {
+        Device *d = words[0] ? device_find(words[0]) : NULL;
+
+        if (!d) {
+                *ret_error = g_strdup_printf("'%s' is not declared", strempty(words[0]));
+                return false;
+        }
+        return apply_options(device_options, d, words + 1, ret_error);
 }
 
 /* `generate N`: functions of a large server, 32 slots of 8 functions on each bus of as many domains as it takes; every
@@ -232,6 +285,7 @@ static const struct {
         { "i2c", FEATURE_I2C },       { "nvidia", FEATURE_NVIDIA },
         { "kfd", FEATURE_KFD },       { "sound", FEATURE_SOUND },
         { "managed", FEATURE_MANAGED }, { "override-only", FEATURE_OVERRIDE_ONLY },
+        { "vga-client", FEATURE_VGA_CLIENT },
 };
 
 static bool driver_module(void *object, const char *value) {
@@ -363,7 +417,7 @@ static const struct {
 } statements[] = {
         { "kernel", statement_kernel },     { "iommu", statement_iommu },   { "bridge", statement_bridge },
         { "function", statement_function }, { "driver", statement_driver }, { "module", statement_module },
-        { "generate", statement_generate },
+        { "generate", statement_generate }, { "change", statement_change },
 };
 
 static int load_line(const char *path, char *line, GPtrArray *commands, char **ret_error) {

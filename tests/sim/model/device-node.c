@@ -28,6 +28,7 @@
 
 static int inotify_fd = -EBADF;
 static unsigned looks_left;
+static bool counting;
 static void (*call_again)(void);
 static dev_t tmpfs_device;
 
@@ -147,14 +148,21 @@ static bool scan_processes(void) {
 static void count_holders(void) {
         bool complete;
 
+        counting = true; /* what follows from an open or a close asks who holds what */
         for (unsigned i = 0; i < machine.device_nodes->len; i++)
                 ((DeviceNode *) g_ptr_array_index(machine.device_nodes, i))->found = 0;
         complete = scan_processes();
         for (unsigned i = 0; complete && i < machine.device_nodes->len; i++) {
                 DeviceNode *n = g_ptr_array_index(machine.device_nodes, i);
+                bool opened = n->holders == 0 && n->found > 0, closed = n->holders > 0 && n->found == 0;
 
+                if (opened && startswith(n->path, "/dev/vfio/"))
+                        vfio_node_opened(n);
                 n->holders = n->found;
+                if (closed && startswith(n->path, "/dev/vfio/"))
+                        vfio_node_closed(n);
         }
+        counting = false;
         if (!complete)
                 looks_left = LOOKS;
         if (looks_left > 0)
@@ -165,6 +173,8 @@ static void count_holders(void) {
 void device_nodes_refresh(void) {
         char events[4096] __attribute__((aligned(8)));
 
+        if (counting)
+                return;
         while (read(inotify_fd, events, sizeof(events)) > 0)
                 looks_left = LOOKS;
         if (looks_left > 0)

@@ -74,12 +74,23 @@ static int driver_probe(Driver *drv, Device *d) {
         r = fault_run(fault, d);
         if (r < 0)
                 return r;
+        device_resume(d); /* local_pci_probe() */
         if (device_vanished(d))
                 return -EIO;
+        if (!(drv->features & FEATURE_VFIO)) {
+                while (device_shows(d, SYMPTOM_HANG))
+                        machine_wait();
+                if (device_shows(d, SYMPTOM_PROBE)) {
+                        kernel_log(d, 3, "%s: probe of %s failed with error -5", drv->name, d->address);
+                        return -EIO;
+                }
+        }
         d->driver = drv; /* children look at it; the device lock is ours */
         r = drv->features & FEATURE_VFIO ? vfio_probe(d) : children_probe(d);
         if (r < 0)
                 d->driver = NULL;
+        else
+                vga_arbiter_bound(d);
         return r;
 }
 
@@ -111,13 +122,17 @@ void device_release_driver(Device *d, Fault *fault) {
         machine_changed();
 
         (void) fault_run(fault, d);
+        device_resume(d); /* pci_device_remove() */
         if (drv->features & FEATURE_VFIO)
                 vfio_remove(d);
         else
                 children_remove(d);
+        vga_arbiter_unbound(d);
 
         d->driver = NULL;
         d->removing = false;
+        if (d->sick_after_vfio && (drv->features & FEATURE_VFIO))
+                sickness_begin(d);
         d->power_unknown = true; /* pci_device_remove() sets PCI_UNKNOWN */
         uevent_emit(&d->kobject, "unbind", NULL);
         machine_changed();
@@ -129,6 +144,8 @@ static int attach_locked(Device *d) {
 
         if (d->driver)
                 return 1;
+        if (device_shows(d, SYMPTOM_UNMATCHED))
+                return 0;
         for (unsigned i = 0; i < drivers->len; i++) {
                 Driver *drv = g_ptr_array_index(drivers, i);
 
@@ -164,6 +181,8 @@ static int bind_store(void *object, const char *data, size_t n, _unused_ off_t o
                 r = -EBUSY;
         else
                 r = really_probe(drv, d);
+        if (r == 0 && device_shows(d, SYMPTOM_UNMATCHED))
+                d->sick = false;
         device_unlock(d);
         return r;
 }

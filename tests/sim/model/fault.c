@@ -19,7 +19,7 @@ struct Fault {
         unsigned struck;
         int error; /* positive errno, 0 for none */
         unsigned delay_ms;
-        bool hang, vanish, no_effect, exhausted;
+        bool hang, vanish, no_effect, worse, exhausted;
 };
 
 static bool fault_matches(const Fault *f, const char *target, const char *operation) {
@@ -60,6 +60,11 @@ bool fault_no_effect(const Fault *f) {
         return f && f->no_effect;
 }
 
+void fault_worsen(const Fault *f, Device *d) {
+        if (f && f->worse && d)
+                device_die(d);
+}
+
 int fault_error(const Fault *f) {
         return f ? -f->error : 0;
 }
@@ -97,6 +102,8 @@ static int effect_parse(Fault *f, const char *word) {
                 f->hang = true;
         else if (streq(word, "vanish"))
                 f->vanish = true;
+        else if (streq(word, "worse"))
+                f->worse = true;
         else if (streq(word, "no-effect"))
                 f->no_effect = true;
         else

@@ -19,14 +19,20 @@ void rescan_remove_unlock(void) {
         machine_changed();
 }
 
+static void remove_device(Device *d);
+
+void remove_below(Device *bridge) {
+        for (unsigned i = machine.devices->len; i > 0; i--) {
+                Device *d = g_ptr_array_index(machine.devices, i - 1);
+
+                if (d->bridge == bridge && device_known(d))
+                        remove_device(d);
+        }
+}
+
 /* pci_stop_and_remove_bus_device(): the functions below first, the last one first. */
 static void remove_device(Device *d) {
-        for (unsigned i = machine.devices->len; i > 0; i--) {
-                Device *below = g_ptr_array_index(machine.devices, i - 1);
-
-                if (below->bridge == d && device_known(below))
-                        remove_device(below);
-        }
+        remove_below(d);
         device_lock(d);
         if (d->driver)
                 device_release_driver(d, fault_take(d->address, "unbind"));
@@ -46,8 +52,12 @@ int remove_store(void *object, const char *data, size_t n, _unused_ off_t offset
         /* device_remove_file_self(): the file itself goes first; a second writer waits for this one (kernfs_remove_self). */
         node_remove_child(d->kobject.node, "remove");
         rescan_remove_lock();
-        if (device_known(d))
+        if (device_known(d)) {
                 remove_device(d);
+                (void) sickness_cure(d, "remove-rescan");
+                sickness_cure_below(d, "remove-rescan");
+                sickness_cure_below(d, "bridge");
+        }
         rescan_remove_unlock();
         return 0;
 }

@@ -101,7 +101,7 @@ int machine_start(void) {
         for (unsigned i = 0; i < machine.modules->len; i++) {
                 Module *m = g_ptr_array_index(machine.modules, i);
 
-                if (m->loaded)
+                if (m->loaded && power_switch_load(m) >= 0)
                         module_init(m);
         }
         for (unsigned i = 0; i < drivers->len; i++) {
@@ -111,6 +111,8 @@ int machine_start(void) {
                         driver_register(drv);
         }
         iommu_init();
+        vga_arbiter_init();
+        (void) node_add_path(node_elsewhere(), "acpi");
         rescan_remove_lock();
         pci_scan(NULL);
         rescan_remove_unlock();

@@ -28,6 +28,7 @@ typedef struct Module Module;
 /* Versions from which on something is there, as in `machine.kernel`. */
 #define KERNEL_NO_OVERRIDE_LOCK 612U /* reads of uevent and driver_override take no lock */
 #define KERNEL_VFIO_CDEV 606U        /* /dev/vfio/devices/vfioN */
+#define KERNEL_RESET_LOCKS_BRIDGE 612U
 
 typedef enum IommuKind {
         IOMMU_NONE,
@@ -52,7 +53,7 @@ typedef struct Machine {
         GPtrArray *groups;
         GPtrArray *faults;
         GPtrArray *device_nodes;
-        GPtrArray *slots;
+        GPtrArray *slots; /* slot.c */
 } Machine;
 
 extern Machine machine;
@@ -111,6 +112,18 @@ enum {
         FEATURE_SOUND = 1U << 7,   /* card, control, pcm; an unbind waits for whoever holds them */
         FEATURE_MANAGED = 1U << 8, /* driver_managed_dma: may stay in a group that VFIO owns */
         FEATURE_OVERRIDE_ONLY = 1U << 9,
+        FEATURE_VGA_CLIENT = 1U << 10, /* registers with the VGA arbiter, which then listens to nobody else */
+};
+
+/* How it shows that a card is sick; Device.symptoms says which it shows when it is. */
+enum {
+        SYMPTOM_DEAD = 1U << 0,      /* its config space answers all ones */
+        SYMPTOM_HANG = 1U << 1,      /* a host driver's probe does not return before it is well */
+        SYMPTOM_PROBE = 1U << 2,     /* a host driver's probe fails: EIO */
+        SYMPTOM_BLACK = 1U << 3,     /* no connector is connected */
+        SYMPTOM_FAULTS = 1U << 4,    /* a flood of IO_PAGE_FAULT when it falls ill, and when a VM opens it then */
+        SYMPTOM_UNMATCHED = 1U << 5, /* rescan and drivers_probe find no driver; a bind by name does, and is a cure */
+        SYMPTOM_FAN = 1U << 6,       /* hwmon shows a fan at full speed */
 };
 
 struct Driver {
@@ -143,6 +156,11 @@ struct Device {
         bool initial_power_auto;
         bool initial_d3cold_allowed;
         bool plugged, dead;
+        char **cures;                  /* the rungs that make it well again, see sickness.c */
+        unsigned symptoms;
+        bool sick, sick_after_vm, sick_after_vfio;
+        bool lost_in_d3cold;           /* does not come back from D3cold */
+        bool vga_decodes_none;
         bool keep_unbound;             /* the topology says that nothing is bound at first */
         struct {
                 uint64_t start, size;
@@ -189,6 +207,8 @@ void device_plug(Device *d);
 void device_each_below(Device *bridge, void (*f)(Device *d, void *data), void *data);
 extern const Attribute pci_device_attributes[];
 
+void device_resume(Device *d);                           /* runtime PM wakes it, or finds that it cannot be woken */
+
 /* config-space.c */
 void config_build(Device *d);
 int config_show(void *object, GString *out);
@@ -209,7 +229,44 @@ void rescan_remove_unlock(void);
 int remove_store(void *object, const char *data, size_t n, off_t offset);
 int device_rescan_store(void *object, const char *data, size_t n, off_t offset);
 extern const Attribute pci_bus_rescan_attribute, bus_rescan_attribute;
+void remove_below(Device *bridge);   /* likewise */
 void pci_scan(const Device *bridge); /* the caller holds the rescan lock; NULL: the root buses, so everything */
+
+/* sickness.c */
+unsigned symptom_from_name(const char *name);   /* 0: no such symptom */
+bool sickness_add_cures(Device *d, const char *list); /* names of rungs with commas; false: an unknown one */
+bool device_shows(const Device *d, unsigned symptom);
+void sickness_begin(Device *d);
+bool sickness_cure(Device *d, const char *rung); /* false: this rung does not help */
+void sickness_cure_below(Device *bridge, const char *rung);
+void sickness_slept(void);
+void device_die(Device *d);                     /* all ones from now on; of a bridge: what is below it */
+void vfio_node_opened(const DeviceNode *n);     /* about to be counted: by its first user */
+void vfio_node_closed(const DeviceNode *n);     /* by its last one */
+
+/* power-switch.c: /proc/acpi/bbswitch and nvhda */
+void power_switch_init(Device *d);              /* the display function that bbswitch finds */
+bool power_switch_set(const char *module, bool on); /* as it was before the boot; false: no such switch, or no card */
+bool power_switched_off(const Device *d);
+int power_switch_load(const Module *m);         /* -ENODEV: the machine has no such card */
+void power_switch_unload(const Module *m);
+void power_switch_removed(const Device *d);
+
+/* slot.c */
+void slot_add(Device *bridge, const char *name);
+Device *slot_bridge(const char *name);          /* or NULL */
+bool slot_is_off(const Device *d);              /* the one that the function is in, if it is in one */
+
+/* vga-arbiter.c */
+void vga_arbiter_init(void);
+void vga_arbiter_added(Device *d);
+void vga_arbiter_bound(Device *d);
+void vga_arbiter_unbound(Device *d);
+
+/* kernel-log.c */
+void kernel_log_init(void (*to)(const Device *d, int priority, const char *line));
+void kernel_log(const Device *d, int priority, const char *format, ...) G_GNUC_PRINTF(3, 4); /* NULL: of no device */
+const char *kernel_log_text(void);              /* all lines of this boot */
 
 /* driver.c: matching, probing, binding */
 Driver *driver_new(const char *name);
@@ -265,6 +322,7 @@ Fault *fault_take(const char *target, const char *operation); /* the fault that 
 bool fault_armed(const char *target, const char *operation);
 bool fault_is_immediate(const Fault *f);        /* an errno without a wait: nothing happens at all */
 bool fault_no_effect(const Fault *f);
+void fault_worsen(const Fault *f, Device *d);   /* after the operation; both may be NULL */
 int fault_error(const Fault *f);
 int fault_run(Fault *f, Device *d);             /* waits as it says; its errno or 0 */
 int fault_add(char **words, unsigned *ret_id);

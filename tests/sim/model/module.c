@@ -164,6 +164,8 @@ static int load_one(Module *m) {
                         return r;
         }
         r = fault_run(fault_take(m->name, "load"), NULL);
+        if (r >= 0)
+                r = power_switch_load(m);
         if (r < 0)
                 return r;
         module_init(m);
@@ -213,6 +215,7 @@ static void unload_one(Module *m) {
         for (size_t i = 0; i < ELEMENTSOF(module_nodes); i++)
                 if (streq(module_nodes[i].module, m->name))
                         device_node_unlink(device_node_find(module_nodes[i].path));
+        power_switch_unload(m);
         holders_unlink(m);
         node_remove(m->node);
         m->node = NULL;

@@ -59,6 +59,10 @@ Node *node_root(void) {
         return g_ptr_array_index(nodes, 1);
 }
 
+Node *node_elsewhere(void) {
+        return node_add_path(node_root(), ".elsewhere");
+}
+
 Node *node_by_number(uint32_t number) {
         return nodes && number < nodes->len ? g_ptr_array_index(nodes, number) : NULL;
 }

@@ -29,6 +29,10 @@ struct Attribute {
         bool (*visible)(const void *object); /* asked once, when the attribute is hung in; NULL means always */
         bool (*waits)(const void *object);   /* would `show` have to wait for a lock now? NULL means never */
         bool own_faults;                     /* its code has fault points of its own: the generic one is left out */
+        /* A character device: `open` makes what `show` and `store` get instead of `object`, `release` ends it; offsets mean
+         * nothing. NULL for both in attributes. */
+        void *(*open)(void *object);
+        void (*release)(void *opened);
 };
 
 struct Node {
@@ -52,6 +56,8 @@ struct Node {
 
 /* Numbers are given once and never reused; number 1 is the root. A removed node stays readable by number. */
 Node *node_root(void);
+/* A directory that no listing of /sys shows: what is mounted from there to where the machine has it (/proc/acpi, /dev). */
+Node *node_elsewhere(void);
 Node *node_by_number(uint32_t number);
 
 Node *node_add_directory(Node *parent, const char *name);

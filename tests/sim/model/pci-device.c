@@ -71,7 +71,7 @@ char *device_modalias(const Device *d) {
 
 bool device_vanished(const Device *d) {
         for (; d; d = d->bridge)
-                if (!d->plugged || d->dead)
+                if (!d->plugged || d->dead || device_shows(d, SYMPTOM_DEAD) || power_switched_off(d) || slot_is_off(d))
                         return true;
         return false;
 }
@@ -124,11 +124,21 @@ static bool bus_asleep(const Device *bridge) {
 static const char *power_state(const Device *d) {
         if (d->power_unknown)
                 return "unknown";
-        if (!d->plugged || d->dead)
+        if (device_vanished(d))
                 return "D3cold"; /* what pci_power_up() stores when the config space does not answer */
         if (!device_suspended(d))
                 return "D0";
         return d->bridge && d->bridge->d3cold && d->d3cold_allowed && bus_asleep(d->bridge) ? "D3cold" : "D3hot";
+}
+
+/* pm_runtime_get_sync(): pci_power_up() on a function that does not answer. */
+void device_resume(Device *d) {
+        const char *state = power_state(d);
+
+        if (d->lost_in_d3cold && streq(state, "D3cold") && !device_vanished(d))
+                device_die(d);
+        if (device_vanished(d) && d->plugged)
+                kernel_log(d, 3, "Unable to change power state from %s to D0, device inaccessible", state);
 }
 
 /* Attributes */
@@ -246,6 +256,8 @@ static int control_store(void *object, const char *data, size_t n, _unused_ off_
         if (text_is(data, n, "auto"))
                 d->power_auto = true;
         else if (text_is(data, n, "on")) {
+                if (d->power_auto || device_vanished(d))
+                        device_resume(d);
                 d->power_auto = false;
                 if (!device_vanished(d))
                         d->power_unknown = false;
@@ -485,6 +497,7 @@ void device_register(Device *d) {
                                 modalias);
 
         reset_init(d);
+        vga_arbiter_added(d);
         d->power_auto = d->initial_power_auto;
         d->d3cold_allowed = d->initial_d3cold_allowed;
         d->power_unknown = false;
@@ -512,6 +525,7 @@ void device_unregister(Device *d) {
         KObject gone;
 
         iommu_remove_device(d);
+        power_switch_removed(d);
         unlink_audio(d);
         if (d->secondary) {
                 bus = g_strdup_printf("%04x:%02x", d->domain, d->secondary);

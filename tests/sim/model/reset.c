@@ -58,40 +58,71 @@ bool reset_visible(const void *object) {
         return strv_length(((const Device *) object)->enabled_methods) > 0;
 }
 
+/* pci_dev_wait(): a function that does not come back within a minute, which is not waited for here. */
+static int give_up(const Device *d, const char *name) {
+        const char *what = streq(name, "flr") ? "FLR" : streq(name, "af_flr") ? "AF_FLR" : streq(name, "pm") ? "PM D3->D0"
+                                                                                                       : "bus reset";
+
+        kernel_log(d, 4, "not ready 65535ms after %s; giving up", what);
+        return -ENOTTY;
+}
+
 static int method_run(Device *d, const char *name) {
         const char *result = method_result(d, name);
+        bool healed;
 
         if (streq(name, "bus") && !bus_reset_possible(d))
                 return -ENOTTY;
-        if (device_vanished(d) && !streq_ptr(result, "heal"))
-                return -ENOTTY; /* pci_dev_wait(): the device does not come back */
-        if (streq_ptr(result, "heal"))
-                d->dead = false;
-        else if (!isempty(result))
+        if (errno_from_name(strempty(result)) != 0)
                 return -errno_from_name(result);
+        if (streq_ptr(result, "no-effect"))
+                return 0;
+        healed = sickness_cure(d, name);
+        if (streq_ptr(result, "heal"))
+                d->dead = d->sick = false;
+        else if (streq_ptr(result, "worse"))
+                device_die(d);
+        if (device_vanished(d) && !healed && !streq_ptr(result, "worse"))
+                return give_up(d, name);
         d->rom_enabled = false;
         return 0;
 }
 
+static int method_try(Device *d, const char *name) {
+        Fault *fault = fault_take(d->address, name);
+        int r;
+
+        r = fault_run(fault, d);
+        if (r == 0 && !fault_no_effect(fault))
+                r = method_run(d, name);
+        fault_worsen(fault, d);
+        return r;
+}
+
+/* From 6.12 on pci_reset_function() holds the bridge above as well, also while it waits for the function's lock. */
+static Device *locked_bridge(const Device *d) {
+        return machine.kernel >= KERNEL_RESET_LOCKS_BRIDGE ? d->bridge : NULL;
+}
+
 int reset_store(void *object, const char *data, size_t n, _unused_ off_t offset) {
-        Device *d = object;
+        Device *d = object, *bridge = locked_bridge(d);
         int r = -ENOTTY;
 
         if (!text_is(data, n, "1"))
                 return -EINVAL;
+        if (bridge)
+                device_lock(bridge);
         device_lock(d);
         d->config_blocked = true;
         for (char **m = d->enabled_methods; m && *m; m++) {
-                Fault *fault = fault_take(d->address, *m);
-
-                r = fault_run(fault, d);
-                if (r == 0)
-                        r = method_run(d, *m);
+                r = method_try(d, *m);
                 if (r != -ENOTTY) /* __pci_reset_function_locked(): the next one only after ENOTTY */
                         break;
         }
         d->config_blocked = false;
         device_unlock(d);
+        if (bridge)
+                device_unlock(bridge);
         return r;
 }
 
@@ -147,7 +178,9 @@ static void reset_one(Device *d, _unused_ void *data) {
         const char *result = method_result(d, "subordinate");
 
         if (streq_ptr(result, "heal"))
-                d->dead = false;
+                d->dead = d->sick = false;
+        (void) sickness_cure(d, "subordinate");
+        (void) sickness_cure(d, "bus"); /* it is the same reset, of all functions */
         d->rom_enabled = false;
 }
 
