@@ -311,6 +311,10 @@ static int gpu_method_list_holders(sd_bus_message *message, void *userdata, sd_b
         return request_holders(manager_of_message(message), userdata, message, error);
 }
 
+static int gpu_method_read_rom(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        return request_rom(manager_of_message(message), userdata, message, error);
+}
+
 static int gpu_method_later(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         return sd_bus_error_setf(error, GPUPT_ERROR_NOT_SUPPORTED, "%s is not supported by this version of gpuptd.",
                                  sd_bus_message_get_member(message));
@@ -340,7 +344,7 @@ const sd_bus_vtable gpu_vtable[] = {
                                 gpu_method_acquire, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("ListHolders", SD_BUS_NO_ARGS, SD_BUS_RESULT("aa{sv}", holders), gpu_method_list_holders,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("ReadRom", SD_BUS_ARGS("a{sv}", options), SD_BUS_RESULT("h", rom), gpu_method_later,
+        SD_BUS_METHOD_WITH_ARGS("ReadRom", SD_BUS_ARGS("a{sv}", options), SD_BUS_RESULT("h", rom), gpu_method_read_rom,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("SetDefault", SD_BUS_ARGS("s", state), SD_BUS_NO_RESULT, gpu_method_later,
                                 SD_BUS_VTABLE_UNPRIVILEGED),

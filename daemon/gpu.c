@@ -7,6 +7,7 @@
 #include <systemd/sd-login.h>
 
 #include "dbus/names.h"
+#include "rom-read.h"
 #include "selector.h"
 #include "util/log-ids.h"
 #include "util/log.h"
@@ -45,6 +46,7 @@ Gpu *gpu_free(Gpu *g) {
         assert(!g->job);
         census_waiter_free(g->look);
         census_free(g->census);
+        rom_read_free(g->rom_read);
         free(g->address);
         free(g->identity);
         strv_free(g->functions);
@@ -297,7 +299,7 @@ static void note_vfio(Gpu *g) {
 static GpuState derive_state(Gpu *g) {
         GpuState state;
 
-        if (g->stuck_job)
+        if (g->stuck_job || (g->rom_read && rom_read_is_late(g->rom_read)))
                 return GPU_STUCK;
         if (!gpu_display(g))
                 return GPU_ABSENT;

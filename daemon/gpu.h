@@ -11,6 +11,7 @@
 #include "plan.h"
 
 typedef struct Intent Intent;
+typedef struct RomRead RomRead;
 
 #define GPU_PROPERTIES_MAX 40U
 
@@ -48,6 +49,7 @@ struct Gpu {
         Census *census;      /* running */
         CensusWaiter *look;  /* its own, started by gpu_look() */
         bool look_again;
+        RomRead *rom_read;   /* running */
         char **on_vfio;      /* functions that were bound to a VFIO driver when nothing was stuck last */
         bool unreachable;    /* a job found its config space dead */
         char *stuck;         /* why it is stuck, in a sentence; NULL: it is not */

@@ -184,6 +184,11 @@ const char *manager_refuse_job(const Manager *m, const Gpu *g, const char *sende
                         *ret_message = NULL;
                 return GPUPT_ERROR_BUSY;
         }
+        if (g->rom_read && g->state != GPU_STUCK) {
+                if (asprintf(ret_message, "The firmware image of %s is being read.", g->address) < 0)
+                        *ret_message = NULL;
+                return GPUPT_ERROR_BUSY;
+        }
         if (g->state == GPU_STUCK) {
                 *ret_message = strdup(g->stuck ?: "A kernel call on the GPU has not returned.");
                 return GPUPT_ERROR_STUCK;

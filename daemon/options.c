@@ -107,27 +107,14 @@ static int read_access(sd_bus_message *m, AccessOption *ret, sd_bus_error *error
         return r;
 }
 
-static int read_option(sd_bus_message *m, const char *key, const Gpu *g, PlanOptions *o, AccessOption *access,
-                       sd_bus_error *error) {
-        if (streq(key, "force"))
-                return read_bool(m, &o->force);
-        if (streq(key, "disrupt-session"))
-                return read_bool(m, &o->disrupt_session);
-        if (streq(key, "wait"))
-                return read_wait(m, o, error);
-        if (streq(key, "functions"))
-                return read_functions(m, o, g, error);
-        if (streq(key, "driver"))
-                return read_driver(m, o, error);
-        if (streq(key, "access"))
-                return read_access(m, access, error);
+/* Whoever knows the keys of a method. */
+typedef int (*option_reader_t)(sd_bus_message *m, const char *key, void *userdata, sd_bus_error *error);
+
+static int unknown_option(const char *key, sd_bus_error *error) {
         return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "There is no option '%.64s' for this method.", key);
 }
 
-int options_read(sd_bus_message *m, const Gpu *g, unsigned default_wait_sec, PlanOptions *ret, AccessOption *ret_access,
-                 sd_bus_error *error) {
-        PlanOptions o = { .wait_sec = default_wait_sec };
-        AccessOption access = ACCESS_UNSET;
+static int read_dictionary(sd_bus_message *m, option_reader_t read_one, void *userdata, sd_bus_error *error) {
         const char *key;
         int r;
 
@@ -137,21 +124,63 @@ int options_read(sd_bus_message *m, const Gpu *g, unsigned default_wait_sec, Pla
         while ((r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
                 r = sd_bus_message_read(m, "s", &key);
                 if (r >= 0)
-                        r = read_option(m, key, g, &o, &access, error);
+                        r = read_one(m, key, userdata, error);
                 if (r == -ENXIO && !sd_bus_error_is_set(error))
                         r = sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "The option '%.64s' has the wrong type.", key);
                 if (r >= 0)
                         r = sd_bus_message_exit_container(m);
                 if (r < 0)
-                        break;
+                        return r;
         }
-        if (r >= 0)
-                r = sd_bus_message_exit_container(m);
+        return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
+/* What the options of a job are read into. */
+typedef struct JobOptions {
+        const Gpu *gpu;
+        PlanOptions options;
+        AccessOption access;
+} JobOptions;
+
+static int read_job_option(sd_bus_message *m, const char *key, void *userdata, sd_bus_error *error) {
+        JobOptions *j = ASSERT_PTR(userdata);
+        PlanOptions *o = &j->options;
+
+        if (streq(key, "force"))
+                return read_bool(m, &o->force);
+        if (streq(key, "disrupt-session"))
+                return read_bool(m, &o->disrupt_session);
+        if (streq(key, "wait"))
+                return read_wait(m, o, error);
+        if (streq(key, "functions"))
+                return read_functions(m, o, j->gpu, error);
+        if (streq(key, "driver"))
+                return read_driver(m, o, error);
+        if (streq(key, "access"))
+                return read_access(m, &j->access, error);
+        return unknown_option(key, error);
+}
+
+int options_read(sd_bus_message *m, const Gpu *g, unsigned default_wait_sec, PlanOptions *ret, AccessOption *ret_access,
+                 sd_bus_error *error) {
+        JobOptions j = { .gpu = g, .options.wait_sec = default_wait_sec, .access = ACCESS_UNSET };
+        int r;
+
+        r = read_dictionary(m, read_job_option, &j, error);
         if (r < 0) {
-                plan_options_done(&o);
+                plan_options_done(&j.options);
                 return r;
         }
-        *ret = o;
-        *ret_access = access;
+        *ret = j.options;
+        *ret_access = j.access;
         return 0;
+}
+
+static int read_force(sd_bus_message *m, const char *key, void *userdata, sd_bus_error *error) {
+        return streq(key, "force") ? read_bool(m, userdata) : unknown_option(key, error);
+}
+
+int options_read_force(sd_bus_message *m, bool *ret, sd_bus_error *error) {
+        *ret = false;
+        return read_dictionary(m, read_force, ret, error);
 }

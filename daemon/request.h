@@ -15,12 +15,15 @@ typedef enum RequestKind {
         REQUEST_HOLDERS,
         REQUEST_CANCEL,
         REQUEST_RELOAD,
+        REQUEST_ROM,
 } RequestKind;
 
 /* The message is positioned at the dictionary of options. */
 int request_job(RequestKind kind, Manager *m, Gpu *g, sd_bus_message *message, sd_bus_error *error);
 int request_plan(Manager *m, Gpu *g, sd_bus_message *message, sd_bus_error *error);
 int request_holders(Manager *m, Gpu *g, sd_bus_message *message, sd_bus_error *error);
+/* Likewise at the options. */
+int request_rom(Manager *m, Gpu *g, sd_bus_message *message, sd_bus_error *error);
 int request_cancel(Manager *m, Job *j, sd_bus_message *message, sd_bus_error *error);
 int request_reload(Manager *m, sd_bus_message *message, sd_bus_error *error);
 /* Lets go of all that wait, unanswered. */

@@ -131,7 +131,7 @@ static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userda
         }
 }
 
-static int spawn(Worker *w, const WorkerSetup *setup, int socket_fd) {
+static int spawn(Worker *w, const WorkerSetup *setup, int socket_fd, int output_fd) {
         posix_spawn_file_actions_t actions;
         posix_spawnattr_t attributes;
         char job[32], lock[PATH_MAX], *argv[] = { (char *) setup->program, NULL, NULL, NULL };
@@ -164,6 +164,8 @@ static int spawn(Worker *w, const WorkerSetup *setup, int socket_fd) {
         /* A session of its own: a signal to the daemon's terminal or group must not reach a worker in the kernel. */
         (void) posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID);
         r = -posix_spawn_file_actions_adddup2(&actions, socket_fd, WORKER_FD);
+        if (r >= 0 && output_fd >= 0)
+                r = -posix_spawn_file_actions_adddup2(&actions, output_fd, WORKER_OUTPUT_FD);
         if (r >= 0)
                 r = -posix_spawn(&w->pid, setup->program, &actions, &attributes, argv, environ);
         posix_spawnattr_destroy(&attributes);
@@ -173,7 +175,7 @@ static int spawn(Worker *w, const WorkerSetup *setup, int socket_fd) {
 
 int worker_new(sd_event *event, const WorkerSetup *setup, worker_handler_t handler, void *userdata, Worker **ret) {
         _cleanup_(worker_freep) Worker *w = NULL;
-        _cleanup_close_ int theirs = -EBADF;
+        _cleanup_close_ int theirs = -EBADF, output = -EBADF;
         int pair[2], r;
 
         w = calloc(1, sizeof(Worker));
@@ -194,7 +196,13 @@ int worker_new(sd_event *event, const WorkerSetup *setup, worker_handler_t handl
                 (void) close(theirs);
                 theirs = moved;
         }
-        r = spawn(w, setup, theirs);
+        /* Not one of the two numbers that are given away. */
+        if (setup->output_fd) {
+                output = RET_NERRNO(fcntl(*setup->output_fd, F_DUPFD_CLOEXEC, WORKER_OUTPUT_FD + 1));
+                if (output < 0)
+                        return output;
+        }
+        r = spawn(w, setup, theirs, output);
         if (r < 0)
                 return r;
         r = sd_event_add_io(event, &w->source, w->fd, EPOLLIN, on_io, w);

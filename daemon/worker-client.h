@@ -34,6 +34,7 @@ typedef struct WorkerSetup {
         const char *run_dir;
         unsigned job;            /* 0: not of a job: no lock, no result files */
         const char *gpu;         /* address for the lock file, if of a job */
+        const int *output_fd;    /* becomes the worker's WORKER_OUTPUT_FD; NULL: it gets none */
 } WorkerSetup;
 
 int worker_new(sd_event *event, const WorkerSetup *setup, worker_handler_t handler, void *userdata, Worker **ret);
