@@ -43,19 +43,24 @@ typedef enum Verb {
                               *   answers (-EHOSTDOWN: all ones or no D0) */
         VERB_SWITCH_POWER,   /* bbswitch|nvhda ON|OFF: /proc/acpi/NAME, read back (-EIO: not taken, -ENOENT: no such
                               *   module) */
-        VERB_SLOT_POWER,     /* SLOT 0|1: /sys/bus/pci/slots/SLOT/power, read back */
+        VERB_SLOT_POWER,     /* SLOT 0|1: /sys/bus/pci/slots/SLOT/power, read back (-ENOTTY: no such slot or no switch) */
         /* Reset. None of these asks who uses the card: the plan has. */
         VERB_RESET,          /* ADDR METHOD: that one method of the kernel's ("": its own order), and the former
-                              *   reset_method put back; -ENOTTY: the card has no such reset, listed or not */
-        VERB_RESET_BELOW,    /* BRIDGE: reset_subordinate (-EAGAIN is tried again for a while, then -EBUSY) */
-        VERB_REMOVE,         /* ADDR: from the bus; gone before is success. -EBUSY while it has a driver */
+                              *   reset_method put back; -ENOTTY: the card has no such reset, listed or not;
+                              *   -EHOSTDOWN: it does not answer after it. -> `reset-method ADDR LIST` where the kernel
+                              *   does not take the former list back: the one that it made instead */
+        VERB_RESET_BELOW,    /* BRIDGE: reset_subordinate (-EAGAIN is tried again for a while, then -EBUSY; -ENOTTY: it
+                              *   has none, or no bus below it) */
+        VERB_REMOVE,         /* ADDR: from the bus; gone before is success. -EBUSY while it has a driver, or one below it
+                              *   has (but for pcieport) */
         VERB_EJECT,          /* ADDR: the same while a VM has it: the guest is asked to let go, and this returns when it
                               *   has */
         VERB_RESCAN,         /* BUS ADDR…: "0000:01", that bus alone; -ENODEV names what is not there then */
-        VERB_RESTORE_DECODES, /* ADDR: legacy VGA decodes io+mem by the arbiter, read back (-EBUSY: a driver owns them) */
+        VERB_RESTORE_DECODES, /* ADDR: legacy VGA decodes io+mem by the arbiter, read back (-EBUSY: a driver owns them, -ENOTTY:
+                              *   it is no VGA card) */
         VERB_KEEP,           /* ADDR DRIVER: the udev rule will reserve the function for DRIVER when it is added again;
                               *   "": no more */
-        VERB_ALARM,          /* RTC SECONDS: wakes the host that long from now; 0: no more */
+        VERB_ALARM,          /* RTC SECONDS: wakes the host that long from now; 0: no more (-ENOTTY: it cannot) */
         /* Drivers. */
         VERB_OVERRIDE,       /* ADDR DRIVER: driver_override; "" clears it. Read back */
         VERB_UNBIND,         /* ADDR DRIVER: from exactly that driver; nothing bound is success */

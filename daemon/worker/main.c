@@ -10,15 +10,21 @@
 #include "dbus/names.h"
 #include "util/fs.h"
 #include "worker/access.h"
+#include "worker/alarm.h"
 #include "worker/bind.h"
 #include "worker/census.h"
 #include "worker/end.h"
+#include "worker/hotplug.h"
 #include "worker/inventory.h"
+#include "worker/measure.h"
 #include "worker/pci.h"
 #include "worker/power.h"
 #include "worker/protocol.h"
+#include "worker/reset.h"
+#include "worker/sensors.h"
 #include "worker/rom.h"
 #include "worker/sound.h"
+#include "worker/switch.h"
 #include "worker/vga.h"
 
 #define EXIT_PROTOCOL 2
@@ -40,9 +46,22 @@ static const Handler handlers[_VERB_MAX] = {
         [VERB_CHECK_MODULE] = { verb_check_module, 0, 1 },
         [VERB_CHECK_DRIVER] = { verb_check_driver, 0, 0 },
         [VERB_ROM] = { verb_rom, 0, 0 },
+        [VERB_MEASURE] = { verb_measure, 0, 1 },
+        [VERB_SENSORS] = { verb_sensors, 0, 1 },
         [VERB_PIN] = { verb_pin_power, 0, 1 },
         [VERB_RESTORE_POWER] = { verb_restore_power, 2, 3 },
         [VERB_IDLE_POWER] = { verb_idle_power, 1, 2 },
+        [VERB_WAKE] = { verb_wake, 0, 1 },
+        [VERB_SWITCH_POWER] = { verb_switch_power, 1, 0 },
+        [VERB_SLOT_POWER] = { verb_slot_power, 1, 0 },
+        [VERB_RESET] = { verb_reset, 1, 0 },
+        [VERB_RESET_BELOW] = { verb_reset_below, 0, 0 },
+        [VERB_REMOVE] = { verb_remove, 0, 0 },
+        [VERB_EJECT] = { verb_eject, 0, 0 },
+        [VERB_RESCAN] = { verb_rescan, 0, 1 },
+        [VERB_RESTORE_DECODES] = { verb_restore_decodes, 0, 0 },
+        [VERB_KEEP] = { verb_keep, 1, 0 },
+        [VERB_ALARM] = { verb_alarm, 1, 0 },
         [VERB_OVERRIDE] = { verb_override, 1, 0 },
         [VERB_UNBIND] = { verb_unbind, 1, 0 },
         [VERB_BIND] = { verb_bind, 1, 0 },

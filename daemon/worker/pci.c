@@ -12,10 +12,6 @@
 #include "dbus/names.h"
 #include "util/fs.h"
 
-/* Bytes of the standard header that hold what the check looks at. */
-#define CONFIG_HEADER_SIZE 64
-#define CONFIG_HEADER_TYPE 0x0e
-
 void pci_device_done(PciDevice *d) {
         d->fd = safe_close(d->fd);
 }
@@ -39,8 +35,15 @@ int pci_device_open(Work *w, const char *address, PciDevice *ret) {
 }
 
 /* A removed function answers -ENOENT for its attributes: the directory has gone from under the fd. */
-static bool has_gone(const PciDevice *d) {
+bool pci_device_gone(const PciDevice *d) {
         return faccessat(d->fd, "modalias", F_OK, 0) < 0;
+}
+
+bool pci_function_exists(const char *address) {
+        char path[STRLEN(SYSFS_PCI_DEVICES "/") + PCI_ADDRESS_MAX];
+
+        (void) snprintf(path, sizeof(path), SYSFS_PCI_DEVICES "/%.19s", address);
+        return access(path, F_OK) >= 0;
 }
 
 int pci_device_read(Work *w, const PciDevice *d, const char *attribute, char **ret) {
@@ -49,7 +52,7 @@ int pci_device_read(Work *w, const PciDevice *d, const char *attribute, char **r
         r = read_line_at(d->fd, attribute, ret);
         if (r >= 0)
                 return r;
-        if (has_gone(d))
+        if (pci_device_gone(d))
                 return work_fail(w, -ENODEV, "reading %s of %s", attribute, d->address);
         return r == -ENOENT ? r : work_fail(w, r, "reading %s of %s", attribute, d->address);
 }
@@ -61,9 +64,9 @@ int pci_device_write(Work *w, const PciDevice *d, const char *attribute, const c
         r = write_attribute_at(d->fd, attribute, value);
         if (r >= 0)
                 return r;
-        if (r == -ENOENT && !has_gone(d))
+        if (r == -ENOENT && !pci_device_gone(d))
                 return r;
-        return work_fail(w, has_gone(d) ? -ENODEV : r, "writing '%.*s' to %s of %s", (int) n, value, attribute,
+        return work_fail(w, pci_device_gone(d) ? -ENODEV : r, "writing '%.*s' to %s of %s", (int) n, value, attribute,
                          d->address);
 }
 
@@ -73,7 +76,7 @@ int pci_device_driver(Work *w, const PciDevice *d, char **ret) {
         r = readlink_base_at(d->fd, "driver", ret);
         if (r >= 0)
                 return 1;
-        if (has_gone(d))
+        if (pci_device_gone(d))
                 return work_fail(w, -ENODEV, "reading the driver of %s", d->address);
         return r == -ENOENT ? 0 : work_fail(w, r, "reading the driver of %s", d->address);
 }
@@ -310,31 +313,30 @@ int pci_scan_names(Snapshot *s) {
         return r;
 }
 
-/* The cached `vendor` file stays right on a dead card, so this reads the config space itself, which may block: it wakes
- * the function and waits for a reset (drivers/pci/access.c pci_wait_cfg()). */
+/* The cached `vendor` file stays right on a dead card, so this reads the config space itself. */
+int pci_device_check(Work *w, const PciDevice *d, ConfigSpace *ret) {
+        int r;
+
+        r = config_space_read(d->fd, "config", ret);
+        if (r < 0)
+                return work_fail(w, pci_device_gone(d) ? -ENODEV : r, "reading the config space of %s", d->address);
+        if (ret->size < CONFIG_HEADER_SIZE)
+                return work_fail(w, -EHOSTDOWN, "only %zu bytes of the config space of %s can be read", ret->size,
+                                 d->address);
+        if (config_space_vendor(ret) == UINT16_MAX)
+                return work_fail(w, -EHOSTDOWN, "the config space of %s reads all ones", d->address);
+        if (config_space_is_dead(ret))
+                return work_fail(w, -EHOSTDOWN, "the config space of %s has header type 7f", d->address);
+        return 0;
+}
+
 static int check_one(Work *w, const char *address) {
         _cleanup_(pci_device_done) PciDevice d = PCI_DEVICE_INIT;
-        uint8_t config[CONFIG_HEADER_SIZE];
-        _cleanup_close_ int fd = -EBADF;
-        ssize_t k;
+        ConfigSpace c;
         int r;
 
         r = pci_device_open(w, address, &d);
-        if (r < 0)
-                return r;
-        fd = RET_NERRNO(openat(d.fd, "config", O_RDONLY | O_CLOEXEC));
-        if (fd < 0)
-                return work_fail(w, has_gone(&d) ? -ENODEV : fd, "opening the config space of %s", d.address);
-        k = pread(fd, config, sizeof(config), 0);
-        if (k < 0)
-                return work_fail(w, has_gone(&d) ? -ENODEV : -errno, "reading the config space of %s", d.address);
-        if (k < (ssize_t) sizeof(config))
-                return work_fail(w, -EHOSTDOWN, "only %zi bytes of the config space of %s can be read", k, d.address);
-        if (config[0] == 0xff && config[1] == 0xff)
-                return work_fail(w, -EHOSTDOWN, "the config space of %s reads all ones", d.address);
-        if ((config[CONFIG_HEADER_TYPE] & 0x7f) == 0x7f)
-                return work_fail(w, -EHOSTDOWN, "the config space of %s has header type 7f", d.address);
-        return 0;
+        return r < 0 ? r : pci_device_check(w, &d, &c);
 }
 
 int verb_check(Work *w) {

@@ -47,16 +47,21 @@ static int wait_active(Work *w, const PciDevice *d) {
         }
 }
 
-static int pin_one(Work *w, const char *address) {
-        _cleanup_(pci_device_done) PciDevice d = PCI_DEVICE_INIT;
+static int pin_device(Work *w, const char *address, PciDevice *ret) {
         int r;
 
-        r = pci_device_open(w, address, &d);
+        r = pci_device_open(w, address, ret);
         if (r >= 0)
-                r = set_attribute(w, &d, D3COLD, "0");
+                r = set_attribute(w, ret, D3COLD, "0");
         if (r >= 0)
-                r = set_attribute(w, &d, CONTROL, "on");
-        return r < 0 ? r : wait_active(w, &d);
+                r = set_attribute(w, ret, CONTROL, "on");
+        return r < 0 ? r : wait_active(w, ret);
+}
+
+static int pin_one(Work *w, const char *address) {
+        _cleanup_(pci_device_done) PciDevice d = PCI_DEVICE_INIT;
+
+        return pin_device(w, address, &d);
 }
 
 int verb_pin_power(Work *w) {
@@ -65,6 +70,44 @@ int verb_pin_power(Work *w) {
         r = pin_one(w, w->target);
         for (size_t i = 0; i < w->n && r >= 0; i++)
                 r = pin_one(w, w->arguments[i]);
+        return r;
+}
+
+/* power_state is what the kernel last knew ("unknown" after an unbind: drivers/pci/pci-driver.c pci_device_remove()), PMCSR
+ * what the function says. A card that has fallen off the bus is D3cold for the one (pci_power_up()), all ones for the other. */
+static int check_awake(Work *w, const PciDevice *d) {
+        _cleanup_free_ char *state = NULL;
+        ConfigSpace c;
+        int r, dstate;
+
+        r = pci_device_check(w, d, &c);
+        if (r < 0)
+                return r;
+        dstate = config_space_dstate(&c);
+        if (dstate > 0)
+                return work_fail(w, -EHOSTDOWN, "%s stays in D%i", d->address, dstate);
+        r = pci_device_read(w, d, "power_state", &state);
+        if (r < 0)
+                return r == -ENOENT ? 0 : r;
+        if (!streq(state, "D0") && !streq(state, "unknown"))
+                return work_fail(w, -EHOSTDOWN, "%s stays in %s", d->address, state);
+        return 0;
+}
+
+static int wake_one(Work *w, const char *address) {
+        _cleanup_(pci_device_done) PciDevice d = PCI_DEVICE_INIT;
+        int r;
+
+        r = pin_device(w, address, &d);
+        return r < 0 ? r : check_awake(w, &d);
+}
+
+int verb_wake(Work *w) {
+        int r;
+
+        r = wake_one(w, w->target);
+        for (size_t i = 0; i < w->n && r >= 0; i++)
+                r = wake_one(w, w->arguments[i]);
         return r;
 }
 

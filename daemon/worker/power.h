@@ -8,3 +8,4 @@
 int verb_pin_power(Work *w);
 int verb_restore_power(Work *w);
 int verb_idle_power(Work *w);
+int verb_wake(Work *w);

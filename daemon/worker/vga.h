@@ -7,6 +7,7 @@
 
 int verb_release_console(Work *w);
 int verb_restore_console(Work *w);
+int verb_restore_decodes(Work *w);
 
 /* What the VGA arbiter says that the function decodes ("io+mem", "none" …); *ret is NULL where there is no arbiter or the
  * function is not one of its cards. Takes no lock that a driver holds: never `lock` or `trylock`. */

@@ -25,6 +25,12 @@ int work_fail(Work *w, int error, const char *format, ...) {
         return error;
 }
 
+int work_forgive(Work *w) {
+        free(w->text);
+        w->text = NULL;
+        return 0;
+}
+
 bool name_valid(const char *s) {
         size_t n = strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.:-");
 

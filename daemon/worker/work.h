@@ -18,6 +18,9 @@ typedef struct Work {
 /* Keeps the first text and returns the error. */
 int work_fail(Work *w, int error, const char *format, ...) _printf_(3, 4);
 
+/* The error was none for this verb: drops its text, and returns 0. */
+int work_forgive(Work *w);
+
 /* A name that may become one component of a path: [A-Za-z0-9_.:-]{1,64}, not "." or "..". */
 bool name_valid(const char *s);
 /* prefix and decimal digits: "vtcon1", "card0". */

@@ -136,6 +136,16 @@ static void test_bad_words(void) {
                 "release-console vtcon", "release-console ../vtcon1", "restore-console con1", "release-console vtcon1 1",
                 "access 0000:01:00.0", "access 0000:01:00.0 root", "access 0000:01:00.0 4294967295",
                 "revoke 0000:01:00.0 -1",
+                "measure x", "measure ffffffff:01:00.0 01:00.0", "sensors x", "sensors ffffffff:01:00.0 ../config",
+                "wake x", "switch-power bbswitch", "switch-power bbswitch on", "switch-power ../bbswitch ON",
+                "switch-power \\- ON", "slot-power 1", "slot-power 1 2", "slot-power ../1 0", "slot-power .. 0",
+                "reset 0000:01:00.0", "reset 0000:01:00.0 slbr", "reset 0000:01:00.0 default",
+                "reset 0000:01:00.0 flr\\x20bus", "reset x flr", "reset-below x", "reset-below 0000:01:00.0 1",
+                "remove x", "remove 0000:01:00.0 0000:01:00.1", "eject x", "eject 0000:01:00.0/..",
+                "rescan 0000", "rescan 0000:1", "rescan 0000:01:00", "rescan ../0000:01", "rescan \\-", "rescan 0000:01 x",
+                "rescan 000000000000000000000000:01", "restore-decodes x", "keep 0000:01:00.0", "keep x vfio-pci",
+                "keep 0000:01:00.0 a/b", "keep 0000:01:00.0 a\\x0ab", "keep 0000:01:00.0 a\\x22b", "keep ../x vfio-pci",
+                "alarm rtc0", "alarm rtc 5", "alarm ../rtc0 5", "alarm rtc0 3601", "alarm rtc0 -1", "alarm rtc0 +5",
         };
 
         for (size_t i = 0; i < ELEMENTSOF(steps); i++)
@@ -151,11 +161,28 @@ static void test_no_device(void) {
                 "rebind ffffffff:01:00.0 nvidia", "probe ffffffff:01:00.0", "wait-drm ffffffff:01:00.0 1",
                 "ask-sound ffffffff:01:00.0 card0", "return-sound ffffffff:01:00.0 card0",
                 "access ffffffff:01:00.0 1000", "revoke ffffffff:01:00.0 1000", "release-console vtcon999999",
+                "wake ffffffff:01:00.0", "reset ffffffff:01:00.0 flr", "reset ffffffff:01:00.0 \\-",
+                "reset-below ffffffff:01:00.0", "restore-decodes ffffffff:01:00.0", "rescan ffffffff:01", "alarm rtc999999 5",
         };
 
         for (size_t i = 0; i < ELEMENTSOF(steps); i++)
                 assert_error(steps[i], ENODEV);
         assert_error("check-driver no-such-driver", ENOPKG);
+        assert_error("slot-power no-such-slot 1", ENOTTY);
+}
+
+/* What is gone has nothing to say, and need not be removed. */
+static void test_gone_before(void) {
+        static const char *const steps[] = {
+                "measure ffffffff:01:00.0 ffffffff:01:00.1", "sensors ffffffff:01:00.0", "remove ffffffff:01:00.0",
+                "eject ffffffff:01:00.0",
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(steps); i++) {
+                g_autofree char *answer = driver_run(steps[i]);
+
+                g_assert_cmpstr(answer, ==, "begin 1\nok 1\n");
+        }
 }
 
 static char *make_dir(void) {
@@ -202,6 +229,29 @@ static void test_results(void) {
         g_assert_true(g_str_has_prefix(text, "error 2 65 "));
         g_free(text);
         remove_dir(dir, (const char *const[]) { "result-12-1", "result-12-2", "gpu-0000:01:00.0.lock", NULL });
+}
+
+/* What the udev rule reads: the file is there or not, whatever was said before. */
+static void test_keep(void) {
+        char *dir = make_dir();
+        g_autofree char *path = g_build_filename(dir, "keep-0000:01:00.0", NULL);
+        char *text = NULL;
+
+        for (unsigned i = 0; i < 2; i++) {
+                g_autofree char *answer = driver_run("keep 0000:01:00.0 vfio-pci");
+
+                g_assert_cmpstr(answer, ==, "begin 1\nok 1\n");
+                g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+                g_assert_cmpstr(text, ==, "GPUPT_OVERRIDE=vfio-pci\n");
+                g_free(text);
+        }
+        for (unsigned i = 0; i < 2; i++) {
+                g_autofree char *answer = driver_run("keep 0000:01:00.0 \\-");
+
+                g_assert_cmpstr(answer, ==, "begin 1\nok 1\n");
+                g_assert_false(g_file_test(path, G_FILE_TEST_EXISTS));
+        }
+        remove_dir(dir, (const char *const[]) { NULL });
 }
 
 /* The lock is held from before the first step until the end, and a second worker does not get past it. */
@@ -337,7 +387,9 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/worker/pieces", test_pieces);
         g_test_add_func("/worker/bad-words", test_bad_words);
         g_test_add_func("/worker/no-device", test_no_device);
+        g_test_add_func("/worker/gone-before", test_gone_before);
         g_test_add_func("/worker/results", test_results);
+        g_test_add_func("/worker/keep", test_keep);
         g_test_add_func("/worker/lock", test_lock);
         g_test_add_func("/worker/command-line", test_command_line);
         g_test_add_func("/worker/snapshot", test_snapshot);
