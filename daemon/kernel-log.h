@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* kernel-log: what the kernel has logged about some PCI functions since a moment, read from the journal's files.
+ *
+ * It is read when somebody asks. Following the journal would wake an idle daemon for every line that anybody logs, and
+ * keep deleted files alive; to open the files again takes 0.2 ms with one of them, 4 ms with 50. journald is not asked
+ * for anything: should it hang, there is only nothing new to read. A line is in the journal some milliseconds after the kernel has
+ * printed it. */
+
+#include "kernel-line.h"
+
+/* At most so many entries are looked at in one call, once for those that the kernel has marked with their function and
+ * once for all other lines of the kernel; of those that it returns, all but the newest KERNEL_LOG_BYTES_MAX of text. */
+#define KERNEL_LOG_ENTRIES_MAX 1000U
+#define KERNEL_LOG_BYTES_MAX (128U * 1024U)
+
+typedef struct KernelLog KernelLog;
+
+/* directory: instead of the system's journal, a directory with journal files; NULL for the system's. Opens nothing yet. */
+int kernel_log_new(const char *directory, KernelLog **ret);
+KernelLog *kernel_log_free(KernelLog *l);
+DEFINE_CLEANUP(KernelLog *, kernel_log_free);
+
+/* The lines of this boot about these functions (strv; bridges too, if asked for them) that journald took in at or after
+ * since_usec (CLOCK_MONOTONIC), oldest first. Beyond the limits the newest are kept. A host that keeps no journal has
+ * no lines. Negative errno: the journal cannot be read. */
+int kernel_log_read(KernelLog *l, char *const *addresses, uint64_t since_usec, KernelLines **ret);
