@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /* kernel-line: the table of what the kernel and its drivers print when a card that is passed through is not well. Pure.
- * The texts are those of Linux 6.1 to 7.2 and of the NVIDIA driver; a line that is cut off in the middle means nothing. */
+ * The texts are those of Linux 6.1 to 7.2 and of the NVIDIA driver. */
 
 #include "kernel-line.h"
 
@@ -62,10 +62,10 @@ static const Pattern patterns[] = {
             "AER: device recovery failed"),
 
         /* drivers/pci/pci.c pci_power_up() and pci_set_low_power_state() */
-        ROW("power-state", ERROR, "it did not change its power state: it cannot be reached",
+        ROW("power-refused", ERROR, "it did not change its power state: it cannot be reached",
             "Unable to change power state from ", ", device inaccessible"),
         /* drivers/pci/pci.c pci_set_full_power_state() */
-        ROW("power-state", ERROR, "it refused to change its power state",
+        ROW("power-refused", ERROR, "it refused to change its power state",
             "Refused to change power state from "),
         /* drivers/pci/probe.c pci_setup_device() */
         ROW("no-config-space", ERROR, "its config space reads all ones",
@@ -122,7 +122,7 @@ static const Pattern patterns[] = {
             "BAR ", ": can't reserve ["),
 
         /* drivers/pci/vgaarb.c __vga_set_legacy_decoding() and vga_update_device_decodes() */
-        ROW("vga-decodes", NOTE, "its driver has switched legacy VGA off",
+        ROW("vga-switched-off", NOTE, "its driver has switched legacy VGA off",
             "vgaarb: ", "olddecodes=", ",decodes=none"),
         /* drivers/pci/hotplug/pciehp_ctrl.c pciehp_handle_presence_or_link_change() */
         ROW("link-down", WARNING, "the PCIe link to it went down",

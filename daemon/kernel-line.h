@@ -2,7 +2,29 @@
 #pragma once
 
 /* kernel-line: one line of the kernel's log as plain data: which PCI function it is about, and what it means for a card.
- * Pure; kernel-log.h reads the lines. */
+ * Pure; kernel-log.h reads the lines. The ids of what they mean:
+ *
+ *      iommu-fault       error    it accessed memory, or sent an interrupt, that it was not given
+ *      iommu-timeout     error    it does not answer the IOMMU
+ *      aer-uncorrected   error    PCIe errors
+ *      aer-corrected     note
+ *      power-refused     error    it did not change its power state
+ *      no-config-space   error    its config space reads all ones
+ *      reset-failed      error    a reset has failed, as the kernel or vendor-reset sees it
+ *      reset-pending     warning  it was reset in the middle of transactions
+ *      reset-unsupported note     it has no such reset
+ *      reset-unnoticed   warning  it was reset behind the back of the VM
+ *      release-asked     note     the VM that has it open is asked to let it go
+ *      release-blocked   warning  whoever has it open cannot be asked
+ *      xid               error    the NVIDIA driver's, with its number; a note where a program is to blame
+ *      fallen-off        error    off the bus, as the NVIDIA driver sees it
+ *      init-failed       error    its driver could not start it
+ *      probe-failed      warning  a driver did not take it
+ *      ring-timeout      warning  work that it was given did not end
+ *      bar-taken         error    somebody else uses its memory
+ *      vga-switched-off  note     its driver has switched legacy VGA decoding off
+ *      link-down         warning  the link below a port went down
+ *      memory-type       warning  its memory is still mapped as its former driver had it; names no card */
 
 #include "util/cleanup.h"
 
@@ -32,7 +54,7 @@ typedef enum KernelSeverity {
 } KernelSeverity;
 
 typedef struct KernelMeaning {
-        const char *id; /* of the finding, a word of small letters and dashes; NULL if harmless */
+        const char *id; /* see above; NULL if harmless */
         KernelSeverity severity;
         unsigned number;  /* of an Xid, else 0 */
         bool unaddressed; /* such a line never says which card it is about */

@@ -4,14 +4,14 @@
 /* kernel-log: what the kernel has logged about some PCI functions since a moment, read from the journal's files.
  *
  * It is read when somebody asks. Following the journal would wake an idle daemon for every line that anybody logs, and
- * keep deleted files alive; to open the files again takes 0.2 ms with one of them, 4 ms with 50. journald is not asked
- * for anything: should it hang, there is only nothing new to read. A line is in the journal some milliseconds after the kernel has
- * printed it. */
+ * keep deleted files alive; opening the files again takes 0.2 ms of CPU with one of them, 4 ms with 50. journald is not
+ * asked for anything: should it hang, there is only nothing new to read. A line is there some milliseconds after the
+ * kernel has printed it. */
 
 #include "kernel-line.h"
 
-/* At most so many entries are looked at in one call, once for those that the kernel has marked with their function and
- * once for all other lines of the kernel; of those that it returns, all but the newest KERNEL_LOG_BYTES_MAX of text. */
+/* So many entries are looked at in one call, once among those that the kernel has marked with their function, so that
+ * no flood of others washes them away, and once among all lines of the kernel; and so much text is returned. */
 #define KERNEL_LOG_ENTRIES_MAX 1000U
 #define KERNEL_LOG_BYTES_MAX (128U * 1024U)
 

@@ -30,3 +30,5 @@
 #define ENV_WORKER "GPUPT_WORKER"   /* path of the worker program; the daemon's */
 #define ENV_RUN_DIR "GPUPT_RUN_DIR" /* instead of /run/gpuptd */
 #define ENV_PLAIN_NODES "GPUPT_PLAIN_NODES" /* tests: regular files count as device nodes; the worker's */
+#define ENV_JOURNAL_DIR "GPUPT_JOURNAL_DIR" /* instead of the system's journal; the daemon's */
+#define ENV_NVIDIA_SMI "GPUPT_NVIDIA_SMI"   /* instead of /usr/bin/nvidia-smi; the daemon's */
