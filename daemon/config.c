@@ -67,6 +67,9 @@ GpuConfig *gpu_config_free(GpuConfig *g) {
         free(g->host_driver);
         free(g->vfio_driver);
         free(g->default_state);
+        (void) strv_free(g->before_vfio);
+        (void) strv_free(g->ladder);
+        (void) strv_free(g->forbid);
         (void) strv_free(g->stop_units);
         free(g);
         return NULL;
@@ -261,6 +264,29 @@ static int parse_functions(const Setting *s, const char *value, void *config) {
         return extend_list((char ***) ((char *) config + s->offset), value, function_entry_valid);
 }
 
+static bool rung_word_valid(const char *s) {
+        return rung_from_string(s) >= 0;
+}
+
+static bool before_vfio_word_valid(const char *s) {
+        static const char *const roles[] = { "display:", "audio:", "usb:", "ucsi:", "other:" };
+
+        for (size_t i = 0; i < ELEMENTSOF(roles); i++)
+                if (startswith(s, roles[i])) {
+                        s = startswith(s, roles[i]);
+                        break;
+                }
+        return streq(s, "none") || streq(s, "reset") || streq(s, "refresh");
+}
+
+static int parse_rungs(const Setting *s, const char *value, void *config) {
+        return extend_list((char ***) ((char *) config + s->offset), value, rung_word_valid);
+}
+
+static int parse_before_vfio(const Setting *s, const char *value, void *config) {
+        return extend_list((char ***) ((char *) config + s->offset), value, before_vfio_word_valid);
+}
+
 static int parse_units(const Setting *s, const char *value, void *config) {
         return extend_list((char ***) ((char *) config + s->offset), value, unit_name_valid);
 }
@@ -417,9 +443,9 @@ static const Setting gpu_settings[] = {
         { "Gpu", "Default", parse_default_state, offsetof(GpuConfig, default_state), 0, 0, 0 },
         { "Gpu", "AfterVm", parse_after_vm, offsetof(GpuConfig, after_vm), 0, 0, AFTER_VM_HEAL },
         { "Gpu", "IdlePower", parse_idle_power, offsetof(GpuConfig, idle_power), 0, 0, IDLE_POWER_AUTO },
-        { "Gpu", "BeforeVfio", parse_extra, 0, 0, 0, 0 },
-        { "Reset", "Ladder", parse_extra, 0, 0, 0, 0 },
-        { "Reset", "Forbid", parse_extra, 0, 0, 0, 0 },
+        { "Gpu", "BeforeVfio", parse_before_vfio, offsetof(GpuConfig, before_vfio), 0, 0, 0 },
+        { "Reset", "Ladder", parse_rungs, offsetof(GpuConfig, ladder), 0, 0, 0 },
+        { "Reset", "Forbid", parse_rungs, offsetof(GpuConfig, forbid), 0, 0, 0 },
         { "Sleep", "VirtualMachine", parse_extra, 0, 0, 0, 0 },
         { "Sleep", "Restartable", parse_extra, 0, 0, 0, 0 },
         { "Sleep", "Gpu", parse_extra, 0, 0, 0, 0 },
@@ -692,6 +718,21 @@ int config_parse_gpu(const char *file, const char *text, config_warn_t warn_func
                 warn(&p, "Nothing in [Match], so the file applies to no card.");
         *ret = TAKE_PTR(g);
         return 0;
+}
+
+const char *config_before_vfio(const GpuConfig *g, const Function *f) {
+        const char *found = "none";
+
+        for (char **w = g ? g->before_vfio : NULL; w && *w; w++) {
+                const char *colon = strchr(*w, ':');
+
+                if (!colon)
+                        found = *w;
+                else if (strncmp(*w, function_role(f), (size_t) (colon - *w)) == 0 &&
+                         strlen(function_role(f)) == (size_t) (colon - *w))
+                        found = colon + 1;
+        }
+        return found;
 }
 
 const GpuConfig *config_match(const Config *c, const Function *display) {

@@ -8,6 +8,7 @@
  * files likewise by name; the first file (by name) whose [Match] fits a card applies to it alone. Unknown keys and
  * bad values are a warning with file and line; the rest is used. */
 
+#include "rung.h"
 #include "snapshot.h"
 #include "util/string-table.h"
 
@@ -53,10 +54,13 @@ typedef struct GpuConfig {
         char *default_state;     /* Default=host|vfio; acted upon in a later release */
         AfterVm after_vm;
         IdlePower idle_power;
+        char **before_vfio;      /* BeforeVfio=: "reset", "refresh" or "none" for every function, or "ROLE:WORD" (audio:reset)
+                                  *   for those of one role (function_role()); the last fitting word counts */
+        char **ladder, **forbid; /* [Reset] Ladder=, Forbid=: words of rung.h */
         char **stop_units;       /* [Session] StopUnits=: further units that hold the card, stopped for a detach */
         LastDisplay last_display; /* that of gpuptd.conf where the file says nothing; invalid before config_load() */
-        /* Sections of later releases are accepted and kept as they are, so that a file does not warn: "Sleep.Gpu",
-         * "Gpu.BeforeVfio" … */
+        /* Sections of later releases are accepted and kept as they are, so that a file does not warn: "Sleep.Gpu"
+         * … */
         struct ConfigExtra {
                 char *key, *value;
         } *extras;
@@ -90,6 +94,9 @@ Config *config_free(Config *c);
 GpuConfig *gpu_config_free(GpuConfig *g);
 DEFINE_CLEANUP(Config *, config_free);
 DEFINE_CLEANUP(GpuConfig *, gpu_config_free);
+
+/* What BeforeVfio= says of a function: "none", "reset" or "refresh". The configuration may be NULL. */
+const char *config_before_vfio(const GpuConfig *g, const Function *f);
 
 /* The `.gpu` file for a card, by its display function; NULL if none fits. */
 const GpuConfig *config_match(const Config *c, const Function *display);

@@ -8,6 +8,8 @@
 #include <ctype.h>
 #include <systemd/sd-hwdb.h>
 
+#include "rung.h"
+
 #define WORD_LENGTH_MAX 64U
 #define WORDS_PER_KEY_MAX 32U
 /* "gpuptd:card:" and a modalias of a PCI function, which has some 60 characters. */
@@ -17,6 +19,7 @@ typedef enum WordKind {
         WORD_MODULE,
         WORD_UNIT,
         WORD_NODE,
+        WORD_RUNG,
 } WordKind;
 
 struct QuirkDb {
@@ -35,6 +38,8 @@ void quirks_done(Quirks *q) {
         q->unload = strv_free(q->unload);
         q->stop_units = strv_free(q->stop_units);
         q->shared_nodes = strv_free(q->shared_nodes);
+        q->forbid_rungs = strv_free(q->forbid_rungs);
+        q->allow_rungs = strv_free(q->allow_rungs);
 }
 
 int quirk_db_new(QuirkDb **ret) {
@@ -69,6 +74,8 @@ static bool word_valid(const char *word, WordKind kind) {
         case WORD_UNIT:
                 return n > STRLEN(".service") && !strchr(word, '/') &&
                        streq(word + n - STRLEN(".service"), ".service");
+        case WORD_RUNG:
+                return rung_from_string(word) >= 0;
         case WORD_NODE:
                 return n > STRLEN("/dev/") && startswith(word, "/dev/") && !strstr(word, "/.") && !strstr(word, "//");
         }
@@ -103,6 +110,10 @@ int quirks_set(Quirks *q, const char *key, const char *value) {
                 return replace_list(&q->stop_units, value, WORD_UNIT);
         if (streq(key, "GPUPT_SHARED_NODES"))
                 return replace_list(&q->shared_nodes, value, WORD_NODE);
+        if (streq(key, "GPUPT_FORBID_RUNGS"))
+                return replace_list(&q->forbid_rungs, value, WORD_RUNG);
+        if (streq(key, "GPUPT_ALLOW_RUNGS"))
+                return replace_list(&q->allow_rungs, value, WORD_RUNG);
         return 0;
 }
 

@@ -8,7 +8,9 @@
  * GPUPT_UNLOAD=a b c    modules to unload, in this order, before a function leaves the driver
  * GPUPT_STOP_UNITS=a b  units that hold cards of this driver and are stopped while one leaves it
  * GPUPT_SHARED_NODES=…  nodes of the driver as a whole, which pin its module
- * Keys of later releases (GPUPT_FORBID_RUNG …) are ignored. */
+ * GPUPT_FORBID_RUNGS=…  rungs of the reset ladder that harm it
+ * GPUPT_ALLOW_RUNGS=…   opt-in rungs that are known to help it
+ * Unknown keys are ignored: a newer hwdb may have them. */
 
 #include "util/cleanup.h"
 
@@ -16,6 +18,7 @@ typedef struct Quirks {
         char **unload;
         char **stop_units;
         char **shared_nodes;
+        char **forbid_rungs, **allow_rungs; /* words of rung.h */
 } Quirks;
 
 void quirks_done(Quirks *q);

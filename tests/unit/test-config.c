@@ -121,7 +121,7 @@ static void test_gpu(void) {
                 "Subsystem=1043:88E2\n"
                 "[Gpu]\nAlias=big_one-1\nFunctions=.1 0a:00.2\nFunctions=10de:1ad8\nHostDriver=nvidia\n"
                 "VfioDriver=nvgrace-gpu-vfio-pci\nDefault=vfio\nAfterVm=attach\nIdlePower=on\n"
-                "BeforeVfio=0000:0a:00.1:reset\n"
+                "BeforeVfio=reset display:none\n"
                 "[Reset]\nLadder=flr bus\nForbid=bus\n"
                 "[Sleep]\nVirtualMachine=pause\nRestartable=yes\nGpu=host\nOnError=continue\nTimeoutSec=30\n"
                 "LidClosed=shutdown\n"
@@ -146,11 +146,35 @@ static void test_gpu(void) {
         g_assert_cmpint(g->idle_power, ==, IDLE_POWER_ON);
         g_assert_cmpint(g->last_display, ==, LAST_DISPLAY_ALLOW);
         assert_list(g->stop_units, "a.service b@1.service");
-        g_assert_cmpuint(g->n_extras, ==, 10);
-        g_assert_cmpstr(g->extras[0].key, ==, "Gpu.BeforeVfio");
-        g_assert_cmpstr(g->extras[0].value, ==, "0000:0a:00.1:reset");
-        g_assert_cmpstr(g->extras[3].key, ==, "Sleep.VirtualMachine");
-        g_assert_cmpstr(g->extras[3].value, ==, "pause");
+        assert_list(g->ladder, "flr bus");
+        assert_list(g->forbid, "bus");
+        assert_list(g->before_vfio, "reset display:none");
+        g_assert_cmpuint(g->n_extras, ==, 7);
+        g_assert_cmpstr(g->extras[0].key, ==, "Sleep.VirtualMachine");
+        g_assert_cmpstr(g->extras[0].value, ==, "pause");
+}
+
+static void test_before_vfio(void) {
+        _cleanup_(warnings_free) Warnings w = warnings_new();
+        _cleanup_(gpu_config_freep) GpuConfig *g =
+                parse_gpu("[Match]\nVendor=10de\n[Gpu]\nBeforeVfio=reset display:refresh\nBeforeVfio=audio:none\n", &w);
+        const Function display = { .class = 0x030000 }, audio = { .class = 0x040300 }, usb = { .class = 0x0c0330 };
+
+        assert_warnings(&w, NULL);
+        g_assert_cmpstr(config_before_vfio(g, &display), ==, "refresh");
+        g_assert_cmpstr(config_before_vfio(g, &audio), ==, "none");
+        g_assert_cmpstr(config_before_vfio(g, &usb), ==, "reset");
+        g_assert_cmpstr(config_before_vfio(NULL, &usb), ==, "none");
+}
+
+static void test_bad_rungs(void) {
+        _cleanup_(warnings_free) Warnings w = warnings_new();
+        _cleanup_(gpu_config_freep) GpuConfig *g =
+                parse_gpu("[Match]\nVendor=10de\n[Gpu]\nBeforeVfio=sound:reset\nBeforeVfio=kick\n[Reset]\nLadder=flr jump\n", &w);
+
+        assert_warnings(&w, (const char *const[]) { "BeforeVfio", "BeforeVfio", "Ladder", NULL });
+        g_assert_null(g->before_vfio);
+        g_assert_null(g->ladder);
 }
 
 static void test_resets(void) {
@@ -572,6 +596,8 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/config/defaults", test_defaults);
         g_test_add_func("/config/main", test_main);
         g_test_add_func("/config/gpu", test_gpu);
+        g_test_add_func("/config/before-vfio", test_before_vfio);
+        g_test_add_func("/config/bad-rungs", test_bad_rungs);
         g_test_add_func("/config/resets", test_resets);
         g_test_add_func("/config/language", test_language);
         g_test_add_func("/config/warnings", test_warnings);

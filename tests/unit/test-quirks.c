@@ -52,7 +52,11 @@ static void test_words(void) {
                            "/dev/kfd kfd /dev/ /etc/passwd /dev/../etc/passwd /dev//x /dev/nvidia-caps/nvidia-cap1"),
                 ==, 0);
         assert_list(q.shared_nodes, "/dev/kfd /dev/nvidia-caps/nvidia-cap1");
-        g_assert_cmpint(quirks_set(&q, "GPUPT_FORBID_RUNG", "bus"), ==, 0);
+        g_assert_cmpint(quirks_set(&q, "GPUPT_FORBID_RUNGS", "bus jump slot"), ==, 0);
+        assert_list(q.forbid_rungs, "bus slot");
+        g_assert_cmpint(quirks_set(&q, "GPUPT_ALLOW_RUNGS", "bridge"), ==, 0);
+        assert_list(q.allow_rungs, "bridge");
+        g_assert_cmpint(quirks_set(&q, "GPUPT_OF_A_LATER_RELEASE", "bus"), ==, 0);
         g_assert_cmpint(quirks_set(&q, "ID_MODEL_FROM_DATABASE", "x"), ==, 0);
         assert_list(q.stop_units, "a.service b@1.service");
 }
