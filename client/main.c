@@ -28,6 +28,10 @@ static ExitStatus check(const Verb *v, const Options *o, char **args) {
                 return report_usage("Usage: gpuptctl %s%s%s", v->name, *v->arguments ? " " : "", v->arguments);
         if (o->job_option && !(v->flags & VERB_TAKES_JOB_OPTIONS))
                 return report_usage("Option --%s cannot be used with '%s'.", o->job_option, v->name);
+        if (o->force && !(v->flags & (VERB_TAKES_JOB_OPTIONS | VERB_TAKES_FORCE)))
+                return report_usage("Option --force cannot be used with '%s'.", v->name);
+        if (o->output && !(v->flags & VERB_TAKES_OUTPUT))
+                return report_usage("Option --output cannot be used with '%s'.", v->name);
         if (o->log_option && !(v->flags & VERB_TAKES_LOG_OPTIONS))
                 return report_usage("Option --%s cannot be used with '%s'.", o->log_option, v->name);
         if (o->host && (v->flags & VERB_LOCAL_ONLY))

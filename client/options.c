@@ -28,13 +28,14 @@ const OptionInfo option_table[] = {
         { "driver",          'R', "NAME",   "Bind to this driver" },
         { "access",          'C', "WHO",    "Who may open the VFIO nodes: none or caller" },
         { "dry-run",         'N', NULL,     "Print the plan, change nothing" },
+        { "output",          'o', "FILE",   "Write to this file; - is standard output" },
         { "lines",           'n', "NUMBER", "How many lines of the journal to show" },
         { "follow",          'f', NULL,     "Show new journal lines as they come" },
         {},
 };
 
 bool option_is_typed(const OptionInfo *i) {
-        return strchr("hHjqnf", i->letter);
+        return strchr("hHjqonf", i->letter);
 }
 
 static int parse_u32(const char *option, const char *s, uint32_t *ret) {
@@ -144,6 +145,9 @@ static int take_option(Options *o, int code, const char *argument) {
         case 'q':
                 o->quiet = true;
                 return 0;
+        case 'o':
+                o->output = argument;
+                return 0;
         case 'n':
                 o->lines_set = true;
                 return parse_u32("lines", argument, &o->lines);
@@ -218,7 +222,7 @@ int options_parse(Options *o, int argc, char **argv, char ***ret_args) {
                 r = take_option(o, c, optarg);
                 if (r < 0)
                         return r;
-                if (strchr("FDWURCN", c) && !o->job_option)
+                if (strchr("DWURCN", c) && !o->job_option)
                         o->job_option = option_name(c);
                 if (strchr("nf", c) && !o->log_option)
                         o->log_option = option_name(c);

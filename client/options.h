@@ -24,7 +24,9 @@ typedef struct Options {
         uint32_t wait;              /* seconds */
         char **functions;           /* owned */
         const char *driver, *access;
-        const char *job_option;     /* the first option of this group that was given, for complaints; or NULL */
+        const char *job_option;     /* the first one of these but force that was given, for complaints; or NULL */
+
+        const char *output;         /* -o, or NULL */
 
         /* of the log */
         bool follow;

@@ -12,6 +12,8 @@ typedef enum VerbFlags {
         VERB_TAKES_LOG_OPTIONS = 1 << 1,
         VERB_TAKES_COMMAND = 1 << 2,        /* everything after "--" */
         VERB_LOCAL_ONLY = 1 << 3,           /* refuses --host= */
+        VERB_TAKES_FORCE = 1 << 4,          /* but no other option of a job */
+        VERB_TAKES_OUTPUT = 1 << 5,
 } VerbFlags;
 
 typedef struct Verb {
@@ -38,5 +40,6 @@ int verb_jobs(Client *c, char **args);
 int verb_cancel(Client *c, char **args);
 int verb_monitor(Client *c, char **args);
 int verb_log(Client *c, char **args);
+int verb_rom(Client *c, char **args);
 int verb_rescan(Client *c, char **args);
 int verb_reload(Client *c, char **args);

@@ -10,10 +10,10 @@ _gpuptctl_jobs() {
 }
 
 _gpuptctl() {
-        local verbs='list status groups holders detach attach plan run jobs cancel monitor log rescan reload'
+        local verbs='list status groups holders detach attach plan run jobs cancel monitor log rom rescan reload'
         local options='--help --version --host= --json= --no-pager --no-legend --no-ask-password --no-block --quiet
-                       --force --disrupt-session --wait= --functions= --driver= --access= --dry-run --lines= --follow
-                       -h -H -j -q -n -f'
+                       --force --disrupt-session --wait= --functions= --driver= --access= --dry-run --output= --lines=
+                       --follow -h -H -j -q -o -n -f'
         local cur prev words cword word verb='' operation='' choices='' i
 
         # "=" and ":" break words in bash; options and addresses have them inside.
@@ -26,7 +26,7 @@ _gpuptctl() {
                         return
                 fi
                 case $word in
-                -H|--host|-n|--lines|--json|--wait|--functions|--driver|--access)
+                -H|--host|-n|--lines|-o|--output|--json|--wait|--functions|--driver|--access)
                         ((i++))
                         ;;
                 -*)
@@ -49,6 +49,10 @@ _gpuptctl() {
         -n|--lines|--wait)
                 return
                 ;;
+        -o|--output)
+                _filedir
+                return
+                ;;
         esac
 
         case $cur in
@@ -58,6 +62,12 @@ _gpuptctl() {
                 ;;
         --access=*)
                 mapfile -t COMPREPLY < <(compgen -W 'none caller' -P --access= -- "${cur#*=}")
+                return
+                ;;
+        --output=*)
+                cur=${cur#*=}
+                _filedir
+                COMPREPLY=("${COMPREPLY[@]/#/--output=}")
                 return
                 ;;
         --*=*)
@@ -81,7 +91,7 @@ _gpuptctl() {
                         choices=$(_gpuptctl_gpus)
                 fi
                 ;;
-        status|holders|detach|attach|run|log)
+        status|holders|detach|attach|run|log|rom)
                 [[ -z $operation ]] && choices=$(_gpuptctl_gpus)
                 ;;
         cancel)

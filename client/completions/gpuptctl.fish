@@ -9,7 +9,7 @@ function __gpuptctl_jobs
     gpuptctl jobs --no-legend --no-pager 2>/dev/null | string replace -r '^\s*(\d+)\s+' '$1\t'
 end
 
-set -l verbs list status groups holders detach attach plan run jobs cancel monitor log rescan reload
+set -l verbs list status groups holders detach attach plan run jobs cancel monitor log rom rescan reload
 
 complete -c gpuptctl -f
 
@@ -25,10 +25,11 @@ complete -c gpuptctl -n "not __fish_seen_subcommand_from $verbs" -a jobs -d 'Lis
 complete -c gpuptctl -n "not __fish_seen_subcommand_from $verbs" -a cancel -d 'Ask a job to stop'
 complete -c gpuptctl -n "not __fish_seen_subcommand_from $verbs" -a monitor -d 'Show what happens'
 complete -c gpuptctl -n "not __fish_seen_subcommand_from $verbs" -a log -d 'Show the journal of gpuptd'
+complete -c gpuptctl -n "not __fish_seen_subcommand_from $verbs" -a rom -d 'Read the firmware image of a GPU'
 complete -c gpuptctl -n "not __fish_seen_subcommand_from $verbs" -a rescan -d 'Have gpuptd read all GPUs again'
 complete -c gpuptctl -n "not __fish_seen_subcommand_from $verbs" -a reload -d 'Have gpuptd read its configuration again'
 
-complete -c gpuptctl -n '__fish_seen_subcommand_from status holders detach attach run log' -a '(__gpuptctl_gpus)'
+complete -c gpuptctl -n '__fish_seen_subcommand_from status holders detach attach run log rom' -a '(__gpuptctl_gpus)'
 complete -c gpuptctl -n '__fish_seen_subcommand_from plan; and not __fish_seen_subcommand_from detach attach' -a 'detach attach'
 complete -c gpuptctl -n '__fish_seen_subcommand_from cancel' -a '(__gpuptctl_jobs)'
 complete -c gpuptctl -n '__fish_seen_subcommand_from run; and contains -- -- (commandline -opc)' -a '(__fish_complete_command)'
@@ -50,5 +51,6 @@ complete -c gpuptctl -l functions -x -d 'Only these functions'
 complete -c gpuptctl -l driver -x -d 'Bind to this driver'
 complete -c gpuptctl -l access -x -a 'none caller' -d 'Who may open the VFIO nodes'
 complete -c gpuptctl -l dry-run -d 'Print the plan, change nothing'
+complete -c gpuptctl -s o -l output -r -F -d 'Write to this file'
 complete -c gpuptctl -s n -l lines -x -d 'How many lines of the journal'
 complete -c gpuptctl -s f -l follow -d 'Show new journal lines'
