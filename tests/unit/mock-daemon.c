@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -212,6 +213,8 @@ static int gpu_get(sd_bus *bus, const char *path, const char *interface, const c
                                                             : "Evil\033[31m \n\302\233card");
         if (streq(property, "VendorId"))
                 return sd_bus_message_append(reply, "q", 0x10de);
+        if (streq(property, "DeviceId"))
+                return sd_bus_message_append(reply, "q", 0x1c82);
         if (streq(property, "BootVga"))
                 return sd_bus_message_append(reply, "b", gpu == m->gpus);
         if (streq(property, "State"))
@@ -342,11 +345,34 @@ static int gpu_list_holders(sd_bus_message *message, void *userdata, sd_bus_erro
                                           "user@1000.service");
 }
 
+static int gpu_read_rom(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {
+        uint8_t image[MOCK_ROM_SIZE] = { 0x55, 0xaa, MOCK_ROM_SIZE / 512, [0x18] = 0x20, [0x20] = 'P', 'C', 'I', 'R',
+                                         0xde, 0x10, 0x82, 0x1c, [0x30] = MOCK_ROM_SIZE / 512, [0x35] = 0x80 };
+        Mock *m = userdata;
+        _cleanup_close_ int fd = -EBADF;
+        uint8_t sum = 0;
+
+        must(sd_bus_message_enter_container(message, 'a', "{sv}"));
+        if (m->script->rom == MOCK_ROM_IN_USE && sd_bus_message_at_end(message, false))
+                return sd_bus_error_set(ret_error, GPUPT_ERROR_IN_USE, "The driver nouveau uses it.");
+        for (size_t i = 0; i < sizeof(image); i++)
+                sum = (uint8_t) (sum + image[i]);
+        image[sizeof(image) - 1] = (uint8_t) -sum;
+        if (m->script->rom == MOCK_ROM_OTHER)
+                image[0x26]++;
+        if (m->script->rom == MOCK_ROM_BROKEN)
+                image[0] = 0;
+        must(fd = RET_NERRNO(memfd_create("rom", MFD_CLOEXEC)));
+        must(pwrite(fd, image, sizeof(image), 0) == sizeof(image) ? 0 : -EIO);
+        return sd_bus_reply_method_return(message, "h", fd);
+}
+
 static const sd_bus_vtable gpu_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_PROPERTY("Address", "s", gpu_get, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Name", "s", gpu_get, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("VendorId", "q", gpu_get, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("DeviceId", "q", gpu_get, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("BootVga", "b", gpu_get, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("State", "s", gpu_get, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Driver", "s", gpu_get, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
@@ -365,6 +391,7 @@ static const sd_bus_vtable gpu_vtable[] = {
         SD_BUS_METHOD("Acquire", "a{sv}", "ho", gpu_acquire, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("Plan", "sa{sv}", "a(sss)", gpu_plan, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("ListHolders", NULL, "aa{sv}", gpu_list_holders, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD("ReadRom", "a{sv}", "h", gpu_read_rom, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_VTABLE_END,
 };
 

@@ -21,6 +21,16 @@ typedef enum MockPace {
         MOCK_NEVER_ANSWER,          /* the method call gets no answer, as when polkit waits for a password */
 } MockPace;
 
+/* What ReadRom answers with. */
+typedef enum MockRom {
+        MOCK_ROM_GOOD,              /* an image of MOCK_ROM_SIZE bytes for the card */
+        MOCK_ROM_OTHER,             /* for another card, and with a wrong checksum */
+        MOCK_ROM_BROKEN,            /* no image at all */
+        MOCK_ROM_IN_USE,            /* InUse, unless forced */
+} MockRom;
+
+#define MOCK_ROM_SIZE 1024U
+
 typedef struct MockScript {
         unsigned n_gpus;
         const char *states[2];      /* NULL: "host" */
@@ -37,6 +47,7 @@ typedef struct MockScript {
 
         bool challenge;             /* Reload wants to ask for a password */
         bool lie;                   /* another connection sends a JobRemoved of its own before each job ends */
+        MockRom rom;
         const char *lease_dir;      /* where the FIFOs of leases are made */
 } MockScript;
 
