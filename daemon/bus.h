@@ -24,6 +24,10 @@ void gpu_bus_mark_told(Gpu *g);
 /* One function as an entry of aa{sv}. */
 void gpu_bus_write_function(Sink *s, const Function *f, const char *name, const char *host_driver);
 
+/* check-bus.c: Manager.Check(), and what lets go of the calls that wait, unanswered. */
+int check_method(sd_bus_message *message, void *userdata, sd_bus_error *error);
+void check_free_all(Manager *m);
+
 /* job-bus.c */
 int job_bus_export(Manager *m);
 void job_bus_tell(Manager *m, Job *j);

@@ -116,6 +116,7 @@ static int serve(sd_event *event, sd_bus *bus) {
                 return r;
         r = sd_event_loop(event);
         (void) sd_notify(false, "STOPPING=1");
+        check_free_all(m);
         return r;
 }
 

@@ -10,6 +10,7 @@
 #include "node-watch.h"
 #include "polkit.h"
 #include "selector.h"
+#include "surveyor.h"
 #include "udev-monitor.h"
 #include "unit-client.h"
 #include "util/log-ids.h"
@@ -727,6 +728,7 @@ Manager *manager_free(Manager *m) {
         udev_monitor_free(m->monitor);
         node_watch_free(m->nodes);
         sd_event_source_disable_unref(m->watch);
+        surveyor_free(m->surveyor);
         host_free(m->host);
         unit_client_free(m->units);
         inhibitor_free(m->inhibitor);

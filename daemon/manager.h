@@ -10,10 +10,12 @@
 #include "job.h"
 #include "lease.h"
 
+typedef struct CheckCall CheckCall;
 typedef struct Manager Manager;
 typedef struct NodeWatch NodeWatch;
 typedef struct Polkit Polkit;
 typedef struct Request Request;
+typedef struct Surveyor Surveyor;
 typedef struct UdevMonitor UdevMonitor;
 
 /* Who tells the bus. All set by manager_bus_export(), before anything runs. */
@@ -53,6 +55,8 @@ struct Manager {
         LIST_HEAD(Job, jobs); /* those that run; a stuck one is its GPU's */
         LIST_HEAD(ManagerLease, leases);
         LIST_HEAD(Request, requests); /* method calls that wait for polkit or a census: request.c */
+        LIST_HEAD(CheckCall, checks);  /* calls of Check that wait: check-bus.c */
+        Surveyor *surveyor;            /* whom they wait for; NULL before the first */
         unsigned last_lease;
         bool inventoried;     /* the first inventory was taken in, and what the last daemon left was taken up */
         sd_event_source *ready;

@@ -14,6 +14,7 @@
 #include "worker/bind.h"
 #include "worker/census.h"
 #include "worker/end.h"
+#include "worker/host-survey.h"
 #include "worker/hotplug.h"
 #include "worker/inventory.h"
 #include "worker/measure.h"
@@ -41,6 +42,7 @@ static const Handler handlers[_VERB_MAX] = {
         [VERB_CHECK] = { verb_check, 0, 1 },
         [VERB_SAVE] = { verb_save, 0, 1 },
         [VERB_SNAPSHOT] = { verb_snapshot, 0, 1 },
+        [VERB_SURVEY] = { verb_survey, 0, 1 },
         [VERB_CENSUS] = { verb_census, 0, 1 },
         [VERB_VERIFY] = { verb_verify, 1, 2 },
         [VERB_CHECK_MODULE] = { verb_check_module, 0, 1 },

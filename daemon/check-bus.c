@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* check-bus: Manager.Check(): free for everybody, so limited for each; answered when the survey is in, or late. */
+
+#include "bus.h"
+#include "findings.h"
+#include "surveyor.h"
+#include "util/log.h"
+
+struct CheckCall {
+        Manager *manager; /* weak */
+        sd_bus_message *message;
+        FindingsCaller caller;
+        SurveyWaiter *waiter;
+        LIST_FIELDS(CheckCall, checks);
+};
+
+static CheckCall *check_call_free(CheckCall *c) {
+        if (!c)
+                return NULL;
+        if (c->manager)
+                LIST_REMOVE(checks, c->manager->checks, c);
+        survey_waiter_free(c->waiter);
+        sd_bus_message_unref(c->message);
+        free(c);
+        return NULL;
+}
+DEFINE_CLEANUP(CheckCall *, check_call_free);
+
+void check_free_all(Manager *m) {
+        while (m->checks)
+                check_call_free(m->checks);
+}
+
+static unsigned count_calls(const Manager *m, const char *sender) {
+        unsigned n = 0;
+
+        LIST_FOREACH(checks, c, m->checks)
+                n += streq_ptr(sd_bus_message_get_sender(c->message), sender);
+        return n;
+}
+
+/* Whoever cannot be found out about gets the list without the line about himself. */
+static void learn_caller(sd_bus_message *message, FindingsCaller *ret) {
+        _cleanup_(sd_bus_creds_unrefp) sd_bus_creds *creds = NULL;
+        FindingsCaller caller = { .known = true };
+        uid_t uid;
+        pid_t pid;
+        int r;
+
+        r = sd_bus_query_sender_creds(message, SD_BUS_CREDS_EUID | SD_BUS_CREDS_PID, &creds);
+        if (r >= 0)
+                r = sd_bus_creds_get_euid(creds, &uid);
+        if (r >= 0)
+                r = sd_bus_creds_get_pid(creds, &pid);
+        if (r >= 0)
+                r = process_memlock((uint32_t) pid, &caller.memlock_soft, &caller.memlock_hard);
+        if (r < 0)
+                return;
+        caller.uid = uid;
+        *ret = caller;
+}
+
+static FindingsGpu *collect_gpus(const Manager *m, size_t *ret_n) {
+        FindingsGpu *gpus;
+        size_t n = 0;
+
+        LIST_FOREACH(gpus, g, m->gpus)
+                n++;
+        gpus = calloc(n + 1, sizeof(FindingsGpu));
+        if (!gpus)
+                return NULL;
+        *ret_n = n;
+        n = 0;
+        LIST_FOREACH(gpus, g, m->gpus)
+                gpus[n++] = (FindingsGpu) {
+                        .address = g->address,
+                        .name = g->name,
+                        .functions = g->functions,
+                        .blockers = g->blockers,
+                        .state = g->state,
+                        .taken = g->record && !g->record_unfit,
+                        .last_display = g->config ? g->config->last_display : m->host->config->last_display,
+                };
+        return gpus;
+}
+
+static int make_findings(const CheckCall *c, const SurveyResult *result, Findings **ret) {
+        _cleanup_free_ FindingsGpu *gpus = NULL;
+        size_t n = 0;
+
+        gpus = collect_gpus(c->manager, &n);
+        if (!gpus)
+                return -ENOMEM;
+        return findings_make(&(FindingsInput) {
+                .snapshot = c->manager->host->snapshot,
+                .survey = result->survey,
+                .overrides = result->overrides,
+                .survey_problem = result->survey_problem,
+                .overrides_problem = result->overrides_problem,
+                .gpus = gpus,
+                .n_gpus = n,
+                .caller = c->caller,
+        }, ret);
+}
+
+static int reply_findings(const CheckCall *c, const Findings *f) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        int r;
+
+        r = sd_bus_message_new_method_return(c->message, &reply);
+        if (r >= 0)
+                r = sd_bus_message_open_container(reply, 'a', "(ssss)");
+        for (size_t i = 0; i < f->n && r >= 0; i++)
+                r = sd_bus_message_append(reply, "(ssss)", f->list[i].id, finding_result_to_string(f->list[i].result),
+                                          f->list[i].summary, f->list[i].hint);
+        if (r >= 0)
+                r = sd_bus_message_close_container(reply);
+        return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+}
+
+static void on_survey(const SurveyResult *result, void *userdata) {
+        _cleanup_(check_call_freep) CheckCall *c = ASSERT_PTR(userdata);
+        _cleanup_(findings_freep) Findings *findings = NULL;
+        int r;
+
+        c->waiter = NULL;
+        r = make_findings(c, result, &findings);
+        if (r >= 0)
+                r = reply_findings(c, findings);
+        if (r < 0)
+                r = sd_bus_reply_method_errno(c->message, r, NULL);
+        if (r < 0)
+                log_debug_errno(r, "Failed to answer a call, ignoring: %m");
+}
+
+/* The functions of all GPUs. */
+static int collect_functions(const Manager *m, char ***ret) {
+        _cleanup_strv_free_ char **functions = NULL;
+        int r;
+
+        LIST_FOREACH(gpus, g, m->gpus)
+                for (char *const *a = g->functions; a && *a; a++) {
+                        if (!snapshot_find(m->host->snapshot, *a))
+                                continue;
+                        r = strv_extend(&functions, *a);
+                        if (r < 0)
+                                return r;
+                }
+        *ret = TAKE_PTR(functions);
+        return 0;
+}
+
+int check_method(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        _cleanup_(check_call_freep) CheckCall *c = NULL;
+        _cleanup_strv_free_ char **functions = NULL;
+        Manager *m = ASSERT_PTR(userdata);
+        int r = 0;
+
+        if (count_calls(m, sd_bus_message_get_sender(message)) >= m->host->config->queries_per_sender)
+                return sd_bus_error_set(error, SD_BUS_ERROR_LIMITS_EXCEEDED,
+                                        "You have too many calls waiting for an answer already.");
+        if (!m->surveyor)
+                r = surveyor_new(m->host, &m->surveyor);
+        if (r >= 0)
+                r = collect_functions(m, &functions);
+        if (r < 0)
+                return r;
+        c = calloc(1, sizeof(CheckCall));
+        if (!c)
+                return -ENOMEM;
+        c->manager = m;
+        c->message = sd_bus_message_ref(message);
+        LIST_APPEND(checks, m->checks, c);
+        learn_caller(message, &c->caller);
+        r = surveyor_join(m->surveyor, functions, on_survey, c, &c->waiter);
+        if (r < 0)
+                return r;
+        TAKE_PTR(c);
+        return 1;
+}
