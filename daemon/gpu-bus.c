@@ -181,6 +181,15 @@ static void write_health_findings(Sink *s, void *object) {
                 sink_string(s, "The configuration space reads all ones: the card is powered off or has fallen off the bus.");
                 sink_close(s);
         }
+        if (g->inconsistent) {
+                _cleanup_free_ char *text = gpu_describe_inconsistency(g);
+
+                sink_open(s, 'r', "sss");
+                sink_string(s, "inconsistent");
+                sink_string(s, "error");
+                sink_string(s, strempty(text));
+                sink_close(s);
+        }
         if (g->stuck) {
                 sink_open(s, 'r', "sss");
                 sink_string(s, "kernel-call-stuck");

@@ -4,6 +4,7 @@
 
 #include "gpu.h"
 
+#include <stdarg.h>
 #include <systemd/sd-login.h>
 
 #include "dbus/names.h"
@@ -25,9 +26,8 @@ int gpu_new(Host *h, const char *address, Gpu **ret) {
 
         r = host_record_load(h->run_dir, address, &g->record);
         if (r < 0 && r != -ENOENT) {
-                log_error_errno(r, "The record of %s in %s is not readable, so the card is left as it is: %m", address,
-                                h->run_dir);
                 g->record_unfit = true;
+                gpu_set_inconsistent(g, "its record %s/gpu-%s is not readable (%s)", h->run_dir, address, strerror(-r));
         }
         /* What is known of it while it is not there. */
         r = strv_extend(&g->functions, address);
@@ -58,6 +58,7 @@ Gpu *gpu_free(Gpu *g) {
         holders_free(g->holders);
         strv_free(g->on_vfio);
         free(g->stuck);
+        free(g->inconsistency);
         free(g->last_job.error);
         free(g->last_job.message);
         free(g);
@@ -214,8 +215,8 @@ static int derive_identity(Gpu *g, const Function *display) {
                 return -ENOMEM;
         if (g->record && !streq(g->record->identity, identity)) {
                 if (!g->record_unfit)
-                        log_error("The record of %s is of another card (%s, here is %s): it is not used.", g->address,
-                                  g->record->identity, identity);
+                        gpu_set_inconsistent(g, "its record %s/gpu-%s is of another card (%s, here is %s)", g->host->run_dir,
+                                             g->address, g->record->identity, identity);
                 g->record_unfit = true;
         }
         free(g->identity);
@@ -434,6 +435,46 @@ void gpu_set_stuck(Gpu *g, const char *reason) {
         if (free_and_strdup(&g->stuck, reason) < 0)
                 (void) log_oom();
         gpu_update(g);
+}
+
+void gpu_set_inconsistent(Gpu *g, const char *format, ...) {
+        _cleanup_free_ char *reason = NULL, *text = NULL;
+        va_list ap;
+        int r;
+
+        va_start(ap, format);
+        r = vasprintf(&reason, format, ap);
+        va_end(ap);
+        if (r < 0) {
+                reason = NULL;
+                (void) log_oom();
+        }
+        if (!g->inconsistent)
+                g->inconsistency = TAKE_PTR(reason);
+        g->inconsistent = true;
+        text = gpu_describe_inconsistency(g);
+        (void) log_with(LOG_ERR, 0, NULL, LOG_FIELDS({ GPUPT_FIELD_GPU, g->address }), "%s", strempty(text));
+}
+
+char *gpu_describe_inconsistency(const Gpu *g) {
+        char *text;
+
+        if (asprintf(&text, "%s stays as it is, since %s. If nothing in that file is of use any more, move it away and restart "
+                     "gpuptd.", g->address, g->inconsistency ?: "what is remembered of it cannot be used") < 0)
+                return NULL;
+        return text;
+}
+
+bool gpu_is_plainly_host(const Gpu *g) {
+        if (g->state != GPU_HOST)
+                return false;
+        for (char **a = g->functions; a && *a; a++) {
+                const Function *f = snapshot_find(g->host->snapshot, *a);
+
+                if (!f || !f->driver)
+                        return false;
+        }
+        return true;
 }
 
 static bool seat_is_active(void) {

@@ -44,7 +44,9 @@ struct Gpu {
         GpuState state;
 
         HostRecord *record;  /* NULL: gpuptd has not taken it */
-        bool record_unfit;   /* there is a record, of another card or another format: nothing is changed then */
+        bool record_unfit;   /* there is a record, of another card or another format */
+        bool inconsistent;   /* what is on disk about it cannot be used: nothing is changed then */
+        char *inconsistency; /* the file, and what is wrong with it: part of a sentence */
         Holders *holders;    /* of the last census; NULL: there was none since the state last changed */
         Census *census;      /* running */
         CensusWaiter *look;  /* its own, started by gpu_look() */
@@ -87,6 +89,12 @@ const Function *gpu_display(const Gpu *g); /* NULL while absent */
 void gpu_plan_input(const Gpu *g, const Holders *holders, PlanInput *ret);
 
 void gpu_set_stuck(Gpu *g, const char *reason);
+/* For good: it takes somebody to look at the file. The first reason stays. */
+void gpu_set_inconsistent(Gpu *g, const char *format, ...) _printf_(2, 3);
+/* Why not, and what to do; newly allocated. Of a GPU that is inconsistent. */
+char *gpu_describe_inconsistency(const Gpu *g);
+/* With the host, as far as anybody can see: every function has a driver of the host's. */
+bool gpu_is_plainly_host(const Gpu *g);
 /* "0000:01:00.0 (NVIDIA GA102)" for messages; newly allocated. */
 char *gpu_title(const Gpu *g);
 /* The nodes that a census looks for, "MAJOR:MINOR:PATH". */

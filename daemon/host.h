@@ -49,6 +49,7 @@ struct Host {
         HostListener listener;
         LIST_HEAD(Scan, scans);
         uint64_t looks;        /* that have begun */
+        unsigned last_job;     /* id of the last job that this daemon has begun or taken up */
         LIST_HEAD(Look, taken); /* the last one of each key */
 };
 

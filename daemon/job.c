@@ -301,10 +301,9 @@ static void make_plan(Job *j) {
         PlanInput input;
         int r;
 
-        if (j->gpu->record_unfit) {
-                job_refuse(j, GPUPT_ERROR_INCONSISTENT,
-                           "What /run/gpuptd remembers of this GPU does not fit the hardware, so it is left as it is. "
-                           "Move its gpu- file away if you know that it is of no use.");
+        if (j->gpu->inconsistent) {
+                message = gpu_describe_inconsistency(j->gpu);
+                job_refuse(j, GPUPT_ERROR_INCONSISTENT, strempty(message));
                 return;
         }
         gpu_plan_input(j->gpu, j->intent->operation == OPERATION_DETACH ? j->shown : j->gpu->holders, &input);
@@ -592,12 +591,11 @@ static void job_stuck(Job *j) {
 static void renumber(Job *j) {
         const char *run_dir = j->gpu->host->run_dir;
         Intent old = { .id = j->intent->id };
-        unsigned id;
         int r;
 
-        r = journal_next_id(run_dir, &id);
+        r = journal_next_id(run_dir, &j->gpu->host->last_job);
         if (r >= 0) {
-                j->intent->id = id;
+                j->intent->id = j->gpu->host->last_job;
                 r = journal_write(run_dir, j->intent);
         }
         if (r >= 0)
@@ -716,9 +714,10 @@ int job_new(Gpu *g, Operation operation, PlanOptions *options, uint32_t uid, Hol
         r = job_alloc(g, &j);
         if (r < 0)
                 return r;
-        r = journal_next_id(g->host->run_dir, &id);
+        r = journal_next_id(g->host->run_dir, &g->host->last_job);
         if (r < 0)
                 return r;
+        id = g->host->last_job;
         j->intent = intent_new(id, operation, g->address, uid);
         if (!j->intent)
                 return -ENOMEM;
@@ -782,6 +781,7 @@ int job_resume(Gpu *g, Intent *intent, Job **ret) {
                 return r;
         j->intent = intent;
         j->intent->restarts++;
+        g->host->last_job = MAX(g->host->last_job, intent->id);
         for (size_t i = 0; i < intent->plan->n; i++)
                 j->writes = j->writes || (i < intent->begun && verb_info(intent->plan->steps[i].verb)->writes);
         j->writes = j->writes || intent->phase == PHASE_UNDO;

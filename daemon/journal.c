@@ -10,6 +10,7 @@
 
 #include "util/address.h"
 #include "util/fs.h"
+#include "util/log.h"
 
 #define JOURNAL_FILE_MAX (256U * 1024U)
 #define JOURNAL_STEPS_MAX 1024U
@@ -317,6 +318,31 @@ int journal_load(const char *run_dir, unsigned id, Intent **ret) {
         return 0;
 }
 
+int journal_load_gpu(const char *run_dir, unsigned id, char **ret) {
+        _cleanup_free_ char *text = NULL;
+        char path[PATH_MAX], *rest, *line;
+        size_t size;
+        int r;
+
+        r = job_path(run_dir, id, path);
+        if (r < 0)
+                return r;
+        r = read_file_at(AT_FDCWD, path, JOURNAL_FILE_MAX, &text, &size);
+        if (r < 0)
+                return r == -ENOMEM ? r : -ENOMSG;
+        rest = text;
+        while ((line = strsep(&rest, "\n"))) {
+                _cleanup_strv_free_ char **words = NULL;
+
+                if (!startswith(line, "job ") || words_split(line, &words) < 0 || strv_length(words) < 4 ||
+                    !pci_address_valid(words[3]))
+                        continue;
+                *ret = strdup(words[3]);
+                return *ret ? 0 : -ENOMEM;
+        }
+        return -ENOMSG;
+}
+
 typedef struct IdList {
         unsigned *ids;
         size_t n;
@@ -397,26 +423,59 @@ int journal_read_result(const char *run_dir, unsigned id, size_t step, char **re
         return 0;
 }
 
-int journal_next_id(const char *run_dir, unsigned *ret) {
+/* Of "job-ID" or "result-ID-STEP". Numbers that no daemon gets to do not count. */
+static int note_highest(const char *rest, int fd, void *userdata) {
+        size_t digits = strspn(rest, "0123456789");
+        _cleanup_free_ char *number = strndup(rest, digits);
+        unsigned *highest = userdata;
+        uint64_t id;
+
+        if (rest[digits] && rest[digits] != '-')
+                return 0;
+        if (!number)
+                return -ENOMEM;
+        if (parse_u64(number, INT_MAX, &id) >= 0)
+                *highest = MAX(*highest, (unsigned) id);
+        return 0;
+}
+
+static int renumber(const char *run_dir, uint64_t *ret) {
+        unsigned highest = 0;
+        int r;
+
+        r = for_each_numbered(run_dir, "job-", note_highest, &highest);
+        if (r >= 0)
+                r = for_each_numbered(run_dir, "result-", note_highest, &highest);
+        *ret = highest + 1;
+        return r;
+}
+
+int journal_next_id(const char *run_dir, unsigned *last) {
         _cleanup_free_ char *line = NULL;
         char path[PATH_MAX], text[16];
-        uint64_t id = 1;
+        uint64_t id;
         int r;
 
         if (snprintf(path, sizeof(path), "%s/next-id", run_dir) >= (int) sizeof(path))
                 return -ENAMETOOLONG;
         r = read_line_at(AT_FDCWD, path, &line);
-        if (r >= 0) {
-                r = parse_u64(line, UINT_MAX - 1, &id);
-                if (r < 0 || id == 0)
-                        return -EBADMSG;
-        } else if (r != -ENOENT)
-                return r;
+        if (r >= 0 && (parse_u64(line, UINT_MAX - 1, &id) < 0 || id == 0))
+                r = -EBADMSG;
+        if (r < 0) {
+                if (r != -ENOENT)
+                        log_warning_errno(r, "%s is not readable, so jobs are numbered behind those that have a file: %m", path);
+                r = renumber(run_dir, &id);
+                if (r < 0)
+                        return r;
+        }
 
+        id = MAX(id, (uint64_t) *last + 1);
+        if (id >= UINT_MAX)
+                return -EOVERFLOW;
         (void) snprintf(text, sizeof(text), "%u\n", (unsigned) id + 1);
         r = write_file_atomic(path, text, strlen(text));
         if (r < 0)
                 return r;
-        *ret = (unsigned) id;
+        *last = (unsigned) id;
         return 0;
 }

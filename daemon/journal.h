@@ -69,11 +69,15 @@ int intent_read(const char *text, size_t size, Intent **ret);
 int journal_write(const char *run_dir, const Intent *intent);
 int journal_remove(const char *run_dir, const Intent *intent);
 int journal_load(const char *run_dir, unsigned id, Intent **ret);
+/* Of a file that journal_load() refuses: which GPU it is about, as far as it can still be made out; -ENOMSG: it cannot. */
+int journal_load_gpu(const char *run_dir, unsigned id, char **ret);
 /* Ids of all job files, ascending; *ret is 0-terminated (ids begin with 1). */
 int journal_list(const char *run_dir, unsigned **ret);
 /* What a worker left of a step whose daemon died: 0 with its data lines and *ret_error = 0 or a positive errno (with a
  * text), -ENOENT if there is no result. */
 int journal_read_result(const char *run_dir, unsigned id, size_t step, char **ret_data, int *ret_error, char **ret_text);
 
-/* The next job id of this boot (RUN_DIR/next-id), advanced on disk before it is returned. */
-int journal_next_id(const char *run_dir, unsigned *ret);
+/* The next job id of this boot (RUN_DIR/next-id), advanced on disk before it is returned. Where that file cannot be read, it
+ * is made anew: behind the highest number that a job or a result has there. *last: the last one that the caller knows of,
+ * which the next one is always above; it becomes that. */
+int journal_next_id(const char *run_dir, unsigned *last);

@@ -194,10 +194,11 @@ const char *manager_refuse_job(const Manager *m, const Gpu *g, const char *sende
                 *ret_message = strdup(g->stuck ?: "A kernel call on the GPU has not returned.");
                 return GPUPT_ERROR_STUCK;
         }
-        if (g->record_unfit) {
-                name = GPUPT_ERROR_INCONSISTENT;
-                format = "What is remembered of %s does not fit the hardware; see journalctl -u gpuptd.";
-        } else if (inhibitor_sleeping(m->inhibitor)) {
+        if (g->inconsistent) {
+                *ret_message = gpu_describe_inconsistency(g);
+                return GPUPT_ERROR_INCONSISTENT;
+        }
+        if (inhibitor_sleeping(m->inhibitor)) {
                 name = GPUPT_ERROR_SLEEP_IN_PROGRESS;
                 format = "The host is about to sleep; %s stays as it is until it wakes.";
         } else if (sender && count_jobs(m, sender) >= m->host->config->jobs_per_sender) {
@@ -405,8 +406,59 @@ static void become_ready(Manager *m) {
 
 /* ---- what the last daemon left ---- */
 
+static Gpu *find_or_add_gpu(Manager *m, const char *address) {
+        Gpu *g = manager_find_gpu(m, address);
+
+        if (g || add_gpu(m, address, &g) < 0)
+                return g;
+        gpu_update(g);
+        m->hooks.gpu_added(m, g);
+        return g;
+}
+
+/* A journal that cannot be read is left where it is: somebody's card is half-way by it. False if it does not say whose. */
+static bool note_unreadable(Manager *m, unsigned id, int error) {
+        _cleanup_free_ char *address = NULL;
+        Gpu *g;
+
+        log_error_errno(error, "The journal of job %u is not readable, so it is left as it is: %m", id);
+        if (journal_load_gpu(m->host->run_dir, id, &address) < 0)
+                return false;
+        g = find_or_add_gpu(m, address);
+        if (g)
+                gpu_set_inconsistent(g, "%s/job-%u, the journal of a job on it, is not readable (%s)", m->host->run_dir, id,
+                                     strerror(-error));
+        return g;
+}
+
+static void resume_job(Manager *m, unsigned id, Intent *intent) {
+        Gpu *g = find_or_add_gpu(m, intent->gpu);
+        Job *j;
+        int r = -ENOMEM;
+
+        if (g && (g->job || g->inconsistent)) {
+                log_error("Job %u of %s cannot be taken up, so its journal is left as it is.", id, g->address);
+                intent_free(intent);
+                return;
+        }
+        if (g)
+                r = job_resume(g, intent, &j);
+        if (r < 0) {
+                log_error_errno(r, "Failed to take up job %u: %m", id);
+                intent_free(intent);
+                return;
+        }
+        LIST_APPEND(jobs, m->jobs, j);
+        manager_announce_job(m, j);
+        job_continue(j);
+}
+
+/* What cannot be read comes first: nothing is taken up on a GPU that such a file is about. If it does not say which, it can
+ * be any that is not plainly with the host and that no other journal explains. */
 static void resume_jobs(Manager *m) {
         _cleanup_free_ unsigned *ids = NULL;
+        unsigned nobodys = 0;
+        Intent *intent;
         int r;
 
         r = journal_list(m->host->run_dir, &ids);
@@ -415,39 +467,19 @@ static void resume_jobs(Manager *m) {
                 return;
         }
         for (unsigned *id = ids; *id; id++) {
-                Intent *intent;
-                Gpu *g;
-                Job *j;
-
                 r = journal_load(m->host->run_dir, *id, &intent);
-                if (r < 0) {
-                        log_error_errno(r, "The journal of job %u is not readable, so it is left as it is: %m", *id);
-                        continue;
-                }
-                g = manager_find_gpu(m, intent->gpu);
-                if (!g) {
-                        if (add_gpu(m, intent->gpu, &g) < 0) {
-                                intent_free(intent);
-                                continue;
-                        }
-                        gpu_update(g);
-                        m->hooks.gpu_added(m, g);
-                }
-                if (g->job || g->record_unfit) {
-                        log_error("Job %u of %s cannot be taken up, so its journal is left as it is.", *id, g->address);
+                if (r >= 0)
                         intent_free(intent);
-                        continue;
-                }
-                r = job_resume(g, intent, &j);
-                if (r < 0) {
-                        log_error_errno(r, "Failed to take up job %u: %m", *id);
-                        intent_free(intent);
-                        continue;
-                }
-                LIST_APPEND(jobs, m->jobs, j);
-                manager_announce_job(m, j);
-                job_continue(j);
+                else if (r != -ENOENT && !note_unreadable(m, *id, r))
+                        nobodys = *id;
         }
+        for (unsigned *id = ids; *id; id++)
+                if (journal_load(m->host->run_dir, *id, &intent) >= 0)
+                        resume_job(m, *id, intent);
+        LIST_FOREACH(gpus, g, m->gpus)
+                if (nobodys > 0 && !g->job && !gpu_is_plainly_host(g))
+                        gpu_set_inconsistent(g, "it is not with the host's drivers, and %s/job-%u, the journal of a job on some "
+                                             "GPU, is not readable", m->host->run_dir, nobodys);
 }
 
 static void load_leases(Manager *m) {
@@ -478,14 +510,8 @@ static void add_remembered_gpus(Manager *m) {
 
         if (host_record_list(m->host->run_dir, &addresses) < 0)
                 return;
-        for (char **a = addresses; a && *a; a++) {
-                Gpu *g;
-
-                if (manager_find_gpu(m, *a) || add_gpu(m, *a, &g) < 0)
-                        continue;
-                gpu_update(g);
-                m->hooks.gpu_added(m, g);
-        }
+        for (char **a = addresses; a && *a; a++)
+                (void) find_or_add_gpu(m, *a);
 }
 
 static void on_scanned(char *const *addresses, void *userdata) {

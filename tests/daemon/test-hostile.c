@@ -253,6 +253,18 @@ static void assert_file(const char *path, const char *text) {
         g_assert_cmpstr(now, ==, text);
 }
 
+/* The card is left alone, and whoever asks is told by which file. */
+static void assert_inconsistent(Scene *s, const char *gpu, const char *file) {
+        const JobEnd *ends[] = { detach(s, gpu, "disrupt-session"), attach(s, gpu, "") };
+
+        for (size_t i = 0; i < ELEMENTSOF(ends); i++) {
+                assert_end(s, ends[i], "refused", "Inconsistent");
+                assert_has(ends[i]->message, gpu);
+                assert_has(ends[i]->message, file);
+        }
+        assert_has(gpu_property(s, gpu, "HealthFindings"), file);
+}
+
 /* Cut off anywhere it is not used, it is said, and the whole one still is. */
 static void test_truncated_journal(void) {
         g_autoptr(Scene) s = scene_new("desktop", NULL);
@@ -267,6 +279,7 @@ static void test_truncated_journal(void) {
                 assert_alive(s);
                 assert_file(GPUPT_RUN_DIR "/job-1", cut);
                 assert_has(sim_daemon_log(s->m), "journal of job 1 is not readable");
+                assert_inconsistent(s, CARD, GPUPT_RUN_DIR "/job-1");
                 sim_daemon_kill(s->m);
         }
         put_file(GPUPT_RUN_DIR "/job-1", text);
@@ -298,6 +311,7 @@ static void test_alien_journal(void) {
                 assert_alive(s);
                 assert_file(GPUPT_RUN_DIR "/job-1", content);
                 assert_has(sim_daemon_log(s->m), "journal of job 1 is not readable");
+                assert_inconsistent(s, CARD, GPUPT_RUN_DIR "/job-1");
                 /* Other cards are none of its concern. */
                 assert_end(s, detach(s, RADEON, "disrupt-session"), "done", "");
                 assert_end(s, attach(s, RADEON, ""), "done", "");
@@ -333,11 +347,39 @@ static void test_alien_journal(void) {
         assert_alive(s);
 }
 
+/* A journal that cannot be read: if it names a card, it is that one's; if not, it can be any that is not with the host. */
+static void test_nobodys_journal(void) {
+        static const char file[] = GPUPT_RUN_DIR "/job-9";
+        g_autoptr(Scene) s = scene_new("desktop", NULL);
+
+        assert_end(s, detach(s, CARD, ""), "done", "");
+        sim_daemon_kill(s->m);
+        put_file(file, "what was this?\n");
+        scene_start(s);
+        assert_inconsistent(s, CARD, file);
+        assert_drivers(s, "vfio-pci", CARD, AUDIO, NULL);
+        assert_end(s, detach(s, RADEON, "disrupt-session"), "done", "");
+        assert_end(s, attach(s, RADEON, ""), "done", "");
+        assert_file(file, "what was this?\n");
+
+        sim_daemon_kill(s->m);
+        put_file(file, "gpuptd-job 2\njob 9 detach " RADEON " 0 more\n\n");
+        scene_start(s);
+        assert_inconsistent(s, RADEON, file);
+        assert_end(s, attach(s, CARD, ""), "done", "");
+
+        sim_daemon_kill(s->m);
+        put_file(file, NULL);
+        scene_start(s);
+        assert_end(s, detach(s, RADEON, "disrupt-session"), "done", "");
+        assert_end(s, attach(s, RADEON, ""), "done", "");
+        assert_as_at_first(s);
+}
+
 static void test_record(void) {
         g_autoptr(Scene) s = scene_new("desktop", NULL);
         g_autofree char *text = NULL, *huge = g_strnfill(MEBIBYTE, 'x');
         g_autoptr(GString) version = NULL, identity = NULL;
-        const JobEnd *end;
 
         assert_end(s, detach(s, CARD, ""), "done", "");
         g_assert_true(g_file_get_contents(RECORD, &text, NULL, NULL));
@@ -353,10 +395,7 @@ static void test_record(void) {
                 put_file(RECORD, bad[i]);
                 scene_start(s);
                 assert_alive(s);
-                end = attach(s, CARD, "");
-                assert_end(s, end, "refused", "Inconsistent");
-                assert_has(end->message, CARD);
-                assert_end(s, detach(s, CARD, ""), "refused", "Inconsistent");
+                assert_inconsistent(s, CARD, RECORD);
                 assert_file(RECORD, bad[i]);
                 assert_drivers(s, "vfio-pci", CARD, AUDIO, NULL);
                 assert_end(s, detach(s, RADEON, "disrupt-session"), "done", "");
@@ -398,19 +437,26 @@ static void test_leases(void) {
         }
 }
 
-/* Without a number no job can have a journal: nothing is begun, and the error says so. */
+/* Jobs are numbered anew, behind those that have files. */
 static void test_next_id(void) {
         static const char *const bad[] = { "", "x\n", "-1\n", "0\n", "99999999999999999999\n" };
         g_autoptr(Scene) s = scene_new("desktop", NULL);
+        const JobEnd *end;
 
+        put_file(GPUPT_RUN_DIR "/result-40-2", "");
         for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
                 put_file(GPUPT_RUN_DIR "/next-id", bad[i]);
-                g_assert_cmpstr(detach(s, CARD, "")->result, ==, "refused");
+                end = detach(s, CARD, "");
+                assert_end(s, end, "done", "");
+                g_assert_cmpuint(end->id, ==, 41 + 2 * i);
+                assert_has(sim_daemon_log(s->m), "next-id is not readable");
+                end = attach(s, CARD, "");
+                assert_end(s, end, "done", "");
+                g_assert_cmpuint(end->id, ==, 42 + 2 * i);
                 assert_as_at_first(s);
-                assert_alive(s);
         }
-        put_file(GPUPT_RUN_DIR "/next-id", "17\n");
-        g_assert_cmpuint(detach(s, CARD, "")->id, ==, 17);
+        put_file(GPUPT_RUN_DIR "/next-id", "170\n");
+        g_assert_cmpuint(detach(s, CARD, "")->id, ==, 170);
         assert_end(s, attach(s, CARD, ""), "done", "");
         assert_as_at_first(s);
 }
@@ -562,6 +608,7 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/hostile/forged", test_forged);
         g_test_add_func("/hostile/truncated-journal", test_truncated_journal);
         g_test_add_func("/hostile/alien-journal", test_alien_journal);
+        g_test_add_func("/hostile/nobodys-journal", test_nobodys_journal);
         g_test_add_func("/hostile/record", test_record);
         g_test_add_func("/hostile/leases", test_leases);
         g_test_add_func("/hostile/next-id", test_next_id);

@@ -418,32 +418,50 @@ static void test_remove_results(void) {
 static void test_next_id(void) {
         static const struct {
                 const char *content;
-                int r;
                 unsigned id;
         } cases[] = {
-                { "1\n", 0, 1 },
-                { "41", 0, 41 },
-                { "4294967294\n", 0, 4294967294 },
-                { "0\n", -EBADMSG, 0 },
-                { "", -EBADMSG, 0 },
-                { "x\n", -EBADMSG, 0 },
-                { "4294967295\n", -EBADMSG, 0 },
-                { "-1\n", -EBADMSG, 0 },
-                { " 1\n", -EBADMSG, 0 },
+                { "1\n", 1 },
+                { "41", 41 },
+                { "4294967294\n", 4294967294 },
+                /* Behind the highest file. */
+                { "0\n", 13 },
+                { "", 13 },
+                { "x\n", 13 },
+                { "4294967295\n", 13 },
+                { "-1\n", 13 },
+                { " 1\n", 13 },
+        };
+        static const char *const files[] = {
+                "job-7", "result-12-3", "result-9-900000", "job-", "job-99x", "job-99999999999999999999", "result-x-40",
         };
         char *dir = loop_make_dir();
-        unsigned id;
+        unsigned id = 0;
 
         for (unsigned i = 1; i <= 3; i++) {
                 g_assert_cmpint(journal_next_id(dir, &id), ==, 0);
                 g_assert_cmpuint(id, ==, i);
         }
+        put(dir, "next-id", "x");
+        g_assert_cmpint(journal_next_id(dir, &id), ==, 0);
+        g_assert_cmpuint(id, ==, 4);
+        put(dir, "next-id", "2");
+        g_assert_cmpint(journal_next_id(dir, &id), ==, 0);
+        g_assert_cmpuint(id, ==, 5);
+        for (size_t i = 0; i < ELEMENTSOF(files); i++)
+                put(dir, files[i], "");
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
                 put(dir, "next-id", cases[i].content);
-                g_assert_cmpint(journal_next_id(dir, &id), ==, cases[i].r);
-                if (cases[i].r >= 0)
-                        g_assert_cmpuint(id, ==, cases[i].id);
+                id = 0;
+                g_assert_cmpint(journal_next_id(dir, &id), ==, 0);
+                g_assert_cmpuint(id, ==, cases[i].id);
+                if (id < UINT_MAX - 1) {
+                        g_assert_cmpint(journal_next_id(dir, &id), ==, 0);
+                        g_assert_cmpuint(id, ==, cases[i].id + 1);
+                }
         }
+        id = UINT_MAX - 1;
+        g_assert_cmpint(journal_next_id(dir, &id), ==, -EOVERFLOW);
+        id = 0;
         g_assert_cmpint(journal_next_id("/nonexistent", &id), ==, -ENOENT);
         loop_remove_dir(dir);
 }
