@@ -3,7 +3,7 @@
 /* test-verbs: every verb of the worker on the simulated machine, without the daemon: what it does, that it may be done
  * twice, and what it says when the kernel does not do as it is told. */
 
-#include "unit/worker-driver.h"
+#include "verb-case.h"
 
 #include <signal.h>
 
@@ -11,28 +11,6 @@
 #include "machine.h"
 #include "snapshot.h"
 #include "worker/end.h"
-
-static void assert_answer(const char *step, const char *expected) {
-        g_autofree char *answer = driver_run(step);
-
-        g_test_message("%s", step);
-        g_assert_true(g_str_has_prefix(answer, "begin 1\n"));
-        g_assert_cmpstr(answer + strlen("begin 1\n"), ==, expected);
-}
-
-static void assert_ok(const char *step) {
-        assert_answer(step, "ok 1\n");
-}
-
-/* The errno, and a word of the sentence. */
-static void assert_error(const char *step, int error, const char *text) {
-        g_autofree char *answer = driver_run(step), *expected = g_strdup_printf("\nerror 1 %i ", error);
-        const char *line = strstr(answer, expected);
-
-        g_test_message("%s: %s", step, answer);
-        g_assert_nonnull(line);
-        g_assert_nonnull(strstr(line, text));
-}
 
 static Snapshot *take_snapshot(const char *addresses) {
         g_autofree char *step = g_strdup_printf("snapshot - %s", addresses), *answer = NULL;
