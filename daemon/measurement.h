@@ -8,7 +8,8 @@
  *      dstate ADDR N                   PMCSR: 0 … 3 (PCI Power Management 1.2, 3.2.4)
  *      link ADDR SPEED WIDTH MAXSPEED MAXWIDTH ACTIVE   PCIe link of the function: speeds as the code of LNKSTA (1: 2.5
  *                                      GT/s …), lanes; ACTIVE yes, no, or - where the port above does not report it
- *                                      (PCIe 7.5.3.8; Data Link Layer Link Active of the port above)
+ *                                      (PCIe 7.5.3.8; Data Link Layer Link Active of the port above). Of a function that
+ *                                      does not answer all four numbers are 0; of one that does ACTIVE is never no
  *      bar ADDR INDEX SIZE             a memory BAR (0 … 5) that has no address: size in bytes, decimal (sysfs `resource`). Not
  *                                      for ports: many bridges have none to give, and no driver of today needs them
  *      decodes ADDR WORD               of the VGA arbiter: io+mem, io, mem, none; absent where it is no VGA card

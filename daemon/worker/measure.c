@@ -73,7 +73,8 @@ static void measure_link(const PciDevice *d, const ConfigSpace *c, Measured *f) 
         f->link_width = status >> 4 & 0x3f;
         f->link_max_speed = capable & 0x0f;
         f->link_max_width = capable >> 4 & 0x3f;
-        f->link_active = measure_link_active(d);
+        /* A function that answers does so over the link: a port that says otherwise (QEMU's does) does not know. */
+        f->link_active = measure_link_active(d) == 1 ? 1 : -1;
 }
 
 /* "START END FLAGS" of one BAR: drivers/pci/pci-sysfs.c resource_show(). One that got no place has its size between start
@@ -113,8 +114,11 @@ static void measure_config(const PciDevice *d, Measured *f) {
         f->read = true;
         f->vendor = config_space_vendor(&c);
         f->header_type = config_space_header_type(&c);
-        if (config_space_is_dead(&c))
+        if (config_space_is_dead(&c)) {
+                f->link_active = measure_link_active(d);
+                f->has_link = f->link_active >= 0;
                 return;
+        }
         f->dstate = config_space_dstate(&c);
         measure_link(d, &c, f);
 }
