@@ -30,6 +30,8 @@ const Verb verb_table[] = {
           "Show what happens, as it happens" },
         { "log",     "[GPU]",          0, 1, VERB_TAKES_LOG_OPTIONS | VERB_LOCAL_ONLY, verb_log,
           "Show gpuptd's journal, of one GPU or all" },
+        { "check",   "",               0, 0, 0,                      verb_check,
+          "Check whether this host is ready for passthrough, and say what to do" },
         { "rom",     "[GPU]",          0, 1, VERB_TAKES_FORCE | VERB_TAKES_OUTPUT | VERB_LOCAL_ONLY, verb_rom,
           "Read the firmware image of a GPU" },
         { "rescan",  "",               0, 0, 0,                      verb_rescan,

@@ -10,7 +10,7 @@ _gpuptctl_jobs() {
 }
 
 _gpuptctl() {
-        local verbs='list status groups holders detach attach plan run jobs cancel monitor log rom rescan reload'
+        local verbs='list status groups holders detach attach plan run jobs cancel monitor log check rom rescan reload'
         local options='--help --version --host= --json= --no-pager --no-legend --no-ask-password --no-block --quiet
                        --force --disrupt-session --wait= --functions= --driver= --access= --dry-run --output= --lines=
                        --follow -h -H -j -q -o -n -f'

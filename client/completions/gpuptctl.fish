@@ -9,7 +9,7 @@ function __gpuptctl_jobs
     gpuptctl jobs --no-legend --no-pager 2>/dev/null | string replace -r '^\s*(\d+)\s+' '$1\t'
 end
 
-set -l verbs list status groups holders detach attach plan run jobs cancel monitor log rom rescan reload
+set -l verbs list status groups holders detach attach plan run jobs cancel monitor log check rom rescan reload
 
 complete -c gpuptctl -f
 
@@ -25,6 +25,7 @@ complete -c gpuptctl -n "not __fish_seen_subcommand_from $verbs" -a jobs -d 'Lis
 complete -c gpuptctl -n "not __fish_seen_subcommand_from $verbs" -a cancel -d 'Ask a job to stop'
 complete -c gpuptctl -n "not __fish_seen_subcommand_from $verbs" -a monitor -d 'Show what happens'
 complete -c gpuptctl -n "not __fish_seen_subcommand_from $verbs" -a log -d 'Show the journal of gpuptd'
+complete -c gpuptctl -n "not __fish_seen_subcommand_from $verbs" -a check -d 'Check whether this host is ready'
 complete -c gpuptctl -n "not __fish_seen_subcommand_from $verbs" -a rom -d 'Read the firmware image of a GPU'
 complete -c gpuptctl -n "not __fish_seen_subcommand_from $verbs" -a rescan -d 'Have gpuptd read all GPUs again'
 complete -c gpuptctl -n "not __fish_seen_subcommand_from $verbs" -a reload -d 'Have gpuptd read its configuration again'
