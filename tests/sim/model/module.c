@@ -179,17 +179,26 @@ static int load_one(Module *m) {
         return 0;
 }
 
-static int load_by_alias(const char *modalias) {
-        int r = -ENOENT;
-
+static bool module_fits(const Module *m, const char *modalias) {
         for (unsigned i = 0; i < machine.drivers->len; i++) {
                 const Driver *drv = g_ptr_array_index(machine.drivers, i);
 
-                for (char **a = drv->aliases; drv->module && a && *a; a++)
-                        if (!(drv->features & FEATURE_OVERRIDE_ONLY) && fnmatch(*a, modalias, 0) == 0) {
-                                r = load_one(drv->module);
-                                break;
-                        }
+                for (char **a = drv->aliases; drv->module == m && a && *a; a++)
+                        if (!(drv->features & FEATURE_OVERRIDE_ONLY) && fnmatch(*a, modalias, 0) == 0)
+                                return true;
+        }
+        return false;
+}
+
+/* All that fit, in the order of modules.alias. */
+static int load_by_alias(const char *modalias) {
+        int r = -ENOENT;
+
+        for (unsigned i = 0; i < machine.modules->len; i++) {
+                Module *m = g_ptr_array_index(machine.modules, i);
+
+                if (module_fits(m, modalias))
+                        r = load_one(m);
         }
         return r;
 }
@@ -246,12 +255,36 @@ int module_unload(const char *name) {
         return 0;
 }
 
-void module_write_aliases(void) {
-        struct utsname host;
+/* One of depmod's files for the kernel that runs, which is the one of the real host. */
+static void write_list(const char *name, const GString *text) {
         g_autofree char *path = NULL;
-        g_autoptr(GString) text = g_string_new("# Aliases extracted from modules themselves.\n");
+        struct utsname host;
 
         (void) uname(&host);
+        path = g_strdup_printf("/lib/modules/%s/%s", host.release, name);
+        if (!g_file_set_contents(path, text->str, (gssize) text->len, NULL))
+                g_printerr("gpuptd-sim: cannot write %s\n", path);
+}
+
+/* Which modules there are, and which of them are part of the kernel. */
+static void write_modules(void) {
+        g_autoptr(GString) installed = g_string_new(NULL), builtin = g_string_new(NULL);
+
+        for (unsigned i = 0; i < machine.modules->len; i++) {
+                const Module *m = g_ptr_array_index(machine.modules, i);
+
+                if (m->builtin)
+                        g_string_append_printf(builtin, "kernel/%s.ko\n", m->name);
+                else if (m->installed)
+                        g_string_append_printf(installed, "kernel/%s.ko.xz:\n", m->name);
+        }
+        write_list("modules.dep", installed);
+        write_list("modules.builtin", builtin);
+}
+
+void module_write_aliases(void) {
+        g_autoptr(GString) text = g_string_new("# Aliases extracted from modules themselves.\n");
+
         for (unsigned i = 0; i < machine.drivers->len; i++) {
                 const Driver *drv = g_ptr_array_index(machine.drivers, i);
 
@@ -260,7 +293,6 @@ void module_write_aliases(void) {
                                                drv->features & FEATURE_OVERRIDE_ONLY ? "vfio_" : "", *a,
                                                drv->module->name);
         }
-        path = g_strdup_printf("/lib/modules/%s/modules.alias", host.release);
-        if (!g_file_set_contents(path, text->str, (gssize) text->len, NULL))
-                g_printerr("gpuptd-sim: cannot write %s\n", path);
+        write_list("modules.alias", text);
+        write_modules();
 }
