@@ -510,8 +510,6 @@ static void test_later_releases(void) {
                         GPUPT_ERROR_NOT_SUPPORTED);
         g_assert_cmpstr(call_error(s, gpu, GPUPT_GPU_INTERFACE, "Recover", NULL, "a{sv}", 0), ==,
                         GPUPT_ERROR_NOT_SUPPORTED);
-        g_assert_cmpstr(call_error(s, gpu, GPUPT_GPU_INTERFACE, "ReadRom", NULL, "a{sv}", 0), ==,
-                        GPUPT_ERROR_NOT_SUPPORTED);
         g_assert_cmpstr(call_error(s, gpu, GPUPT_GPU_INTERFACE, "SetDefault", NULL, "s", "vfio"), ==,
                         GPUPT_ERROR_NOT_SUPPORTED);
         g_assert_cmpstr(call_error(s, gpu, GPUPT_GPU_INTERFACE, "VmPhase", NULL, "sssa{sv}", "libvirt", "win10",
