@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "machine.h"
+#include "writer.h"
 #include "util/cleanup.h"
 
 #define CARD "0000:08:00.0"
@@ -27,55 +28,11 @@
 
 static const char *const topologies[] = { "apu", "nvidia-pair", "laptop", "desktop", "twins", "eight" };
 
-/* A process that writes to an attribute and ends with the errno as its exit status. */
-typedef struct Writer {
-        pid_t pid;
-} Writer;
-
-static Writer writer_start(const char *path, const char *text) {
-        Writer w = { fork() };
-
-        if (w.pid == 0) {
-                int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-                (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
-                _exit(fd < 0 || write(fd, text, strlen(text)) < 0 ? errno : 0);
-        }
-        return w;
-}
-
-static bool writer_hangs(const Writer *w) {
-        return !sim_wait_exit(w->pid, 0);
-}
-
-/* The errno, or the signal plus 1000. */
-static int writer_end(Writer *w) {
-        int status;
-
-        g_assert_true(sim_wait_exit(w->pid, sim_deadline_sec() * 1000));
-        g_assert_cmpint(waitpid(w->pid, &status, 0), ==, w->pid);
-        return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
-}
-
 static char process_state(pid_t pid) {
         g_autofree char *path = g_strdup_printf("/proc/%d/stat", pid), *text = NULL;
 
         g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
         return strrchr(text, ')')[2];
-}
-
-static void load_vfio(SimMachine *m) {
-        (void) sim_command(m, "module vfio_pci load");
-}
-
-static void to_vfio(SimMachine *m, const char *address) {
-        g_autofree char *override = g_strdup_printf("bus/pci/devices/%s/driver_override", address);
-        g_autofree char *unbind = g_strdup_printf("bus/pci/devices/%s/driver/unbind", address);
-
-        g_assert_cmpint(sim_write(m, override, "vfio-pci"), ==, 0);
-        if (sim_driver_of(m, address))
-                g_assert_cmpint(sim_write(m, unbind, address), ==, 0);
-        g_assert_cmpint(sim_write(m, "bus/pci/drivers/vfio-pci/bind", address), ==, 0);
 }
 
 /* Programs */

@@ -43,6 +43,7 @@ static GPtrArray *locks;
 static Phase phase;
 static unsigned cycles; /* that ended, slept or not */
 static bool last_slept;
+static bool only_alarm_wakes;
 static uint64_t delay_max_usec = 5 * 1000 * 1000;
 static sd_event_source *delay_timer;
 
@@ -192,6 +193,9 @@ static void woken(_unused_ void *data) {
 /* The machine is off for as long as a fault on (login1, sleep) says, else not at all. */
 static void asleep(_unused_ void *data) {
         (void) fault_run(fault_take("login1", "sleep"), NULL);
+        while (!rtc_take_alarm() && only_alarm_wakes)
+                machine_wait();
+        sickness_slept();
         loop_post(woken, NULL);
 }
 
@@ -336,7 +340,7 @@ static int command_suspend(_unused_ char **arguments, GString *text) {
         return 0;
 }
 
-/* `login1 gone|back|delay=MS` */
+/* `login1 gone|back|delay=MS|wake=alarm|wake=any` */
 static int command_login1(char **arguments, _unused_ GString *text) {
         const char *value;
 
@@ -346,6 +350,8 @@ static int command_login1(char **arguments, _unused_ GString *text) {
                 return service_start(&login1_service);
         else if ((value = startswith(arguments[0], "delay=")))
                 delay_max_usec = strtoull(value, NULL, 10) * 1000;
+        else if ((value = startswith(arguments[0], "wake=")))
+                only_alarm_wakes = streq(value, "alarm");
         else
                 return -EINVAL;
         return 0;

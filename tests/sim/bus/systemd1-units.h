@@ -7,6 +7,7 @@
 #include <glib.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <systemd/sd-bus.h>
 #include <systemd/sd-event.h>
 
 typedef enum UnitKind {
@@ -23,6 +24,8 @@ typedef struct Unit {
         char *instance;
         bool loaded; /* false: "not-found" */
         bool transient, oneshot, remain_after_exit;
+        bool collect_failed;  /* CollectMode=inactive-or-failed */
+        sd_bus_track *users;  /* AddRef=, RefUnit() */
         char **start_argv, **stop_argv, **environment;
         uint64_t runtime_max_usec; /* 0 for no limit */
         int stdout_fd, stderr_fd;

@@ -61,10 +61,13 @@ static void unit_signal(const Unit *u, const char *member) {
                 (void) sd_bus_emit_signal(systemd1_service.bus, ROOT, MANAGER, member, "so", u->id, u->path);
 }
 
-/* A transient unit that has succeeded and does not remain is gone; one that failed stays until it is reset. */
+/* A transient unit that has succeeded and does not remain is gone, unless somebody refers to it; one that failed stays
+ * until it is reset, unless CollectMode= says otherwise. */
 static void collect(Unit *u) {
-        if (!u->transient || u->job || u->pid > 0 || !streq(u->active, "inactive"))
+        if (!u->transient || u->job || u->pid > 0 || (u->users && sd_bus_track_count(u->users) > 0) ||
+            !(streq(u->active, "inactive") || (u->collect_failed && streq(u->active, "failed"))))
                 return;
+        u->users = sd_bus_track_unref(u->users);
         u->stdout_fd = safe_close(u->stdout_fd);
         u->stderr_fd = safe_close(u->stderr_fd);
         unit_forget(u);
@@ -387,6 +390,56 @@ static int method_list_jobs(sd_bus_message *m, _unused_ void *userdata, _unused_
         return r < 0 ? r : sd_bus_message_send(reply);
 }
 
+/* References: a unit is not collected while somebody on the bus has one. */
+
+static int on_no_users(_unused_ sd_bus_track *track, void *userdata) {
+        collect(userdata);
+        return 1; /* after 0 it is called again */
+}
+
+static int unit_ref(Unit *u, sd_bus_message *m) {
+        int r;
+
+        if (!u->users) {
+                r = sd_bus_track_new(systemd1_service.bus, &u->users, on_no_users, u);
+                if (r >= 0)
+                        r = sd_bus_track_set_recursive(u->users, true);
+                if (r < 0)
+                        return r;
+        }
+        return sd_bus_track_add_sender(u->users, m);
+}
+
+static int method_ref_unit(sd_bus_message *m, _unused_ void *userdata, sd_bus_error *error) {
+        const char *name;
+        Unit *u;
+        int r;
+
+        r = sd_bus_message_read(m, "s", &name);
+        if (r < 0)
+                return r;
+        u = unit_find(name);
+        if (!u || !u->loaded)
+                return sd_bus_error_setf(error, "org.freedesktop.systemd1.NoSuchUnit", "Unit %s not loaded.", name);
+        r = unit_ref(u, m);
+        return r < 0 ? r : sd_bus_reply_method_return(m, NULL);
+}
+
+static int method_unref_unit(sd_bus_message *m, _unused_ void *userdata, sd_bus_error *error) {
+        const char *name;
+        Unit *u;
+        int r;
+
+        r = sd_bus_message_read(m, "s", &name);
+        if (r < 0)
+                return r;
+        u = unit_find(name);
+        if (!u || !u->users || sd_bus_track_remove_sender(u->users, m) < 0)
+                return sd_bus_error_setf(error, "org.freedesktop.systemd1.NotReferenced", "Unit %s is not referenced.", name);
+        collect(u);
+        return sd_bus_reply_method_return(m, NULL);
+}
+
 /* Transient units */
 
 static int read_exec(sd_bus_message *m, Unit *u) {
@@ -436,6 +489,15 @@ static int read_property(sd_bus_message *m, Unit *u, const char *name) {
                 return read_fd(m, &u->stderr_fd);
         if (streq(name, "RuntimeMaxUSec") || streq(name, "TimeoutStartUSec"))
                 return sd_bus_message_read(m, "v", "t", &u->runtime_max_usec);
+        if (streq(name, "AddRef")) {
+                r = sd_bus_message_read(m, "v", "b", &flag);
+                return r < 0 || !flag ? r : unit_ref(u, m);
+        }
+        if (streq(name, "CollectMode")) {
+                r = sd_bus_message_read(m, "v", "s", &text);
+                u->collect_failed = r >= 0 && streq(text, "inactive-or-failed");
+                return r;
+        }
         if (streq(name, "RemainAfterExit")) {
                 r = sd_bus_message_read(m, "v", "b", &flag);
                 u->remain_after_exit = r >= 0 && flag;
@@ -550,6 +612,8 @@ static const sd_bus_vtable manager_vtable[] = {
         SD_BUS_METHOD("LoadUnit", "s", "o", method_load_unit, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("GetUnitByPID", "u", "o", method_get_unit_by_pid, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("KillUnit", "ssi", NULL, method_kill_unit, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD("RefUnit", "s", NULL, method_ref_unit, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD("UnrefUnit", "s", NULL, method_unref_unit, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("StartTransientUnit", "ssa(sv)a(sa(sv))", "o", method_start_transient, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("ListJobs", NULL, "a(usssoo)", method_list_jobs, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("Subscribe", NULL, NULL, method_subscribe, SD_BUS_VTABLE_UNPRIVILEGED),

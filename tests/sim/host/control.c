@@ -118,6 +118,48 @@ static int command_is_well(char **arguments, GString *reply) {
         return r;
 }
 
+/* `cure ADDRESS RUNG`: what a program of the vendor does to a card, for instance; "cured" or "no effect". */
+static int command_cure(char **arguments, GString *reply) {
+        Device *d;
+        int r;
+
+        r = device_argument(arguments[0], &d);
+        if (r >= 0)
+                g_string_append(reply, sickness_cure(d, arguments[1]) ? "cured" : "no effect");
+        return r;
+}
+
+/* `switch bbswitch|nvhda ON|OFF`: it is so, whatever uses the card. */
+static int command_switch(char **arguments, _unused_ GString *reply) {
+        return power_switch_set(arguments[0], streq(arguments[1], "ON")) ? 0 : -ENODEV;
+}
+
+/* `sensor ADDRESS NAME VALUE` */
+static int command_sensor(char **arguments, _unused_ GString *reply) {
+        Device *d;
+        int r;
+
+        r = device_argument(arguments[0], &d);
+        return r < 0 ? r : sensor_set(d, arguments[1], strtol(arguments[2], NULL, 10));
+}
+
+/* `connector ADDRESS NAME connected|disconnected`: somebody plugs a monitor. */
+static int command_connector(char **arguments, _unused_ GString *reply) {
+        Device *d;
+        int r;
+
+        r = device_argument(arguments[0], &d);
+        if (r >= 0)
+                connector_set(d, arguments[1], arguments[2]);
+        return r;
+}
+
+/* `wait-udev`: until udevd has done what it has to do with functions that were added. */
+static int command_wait_udev(_unused_ char **arguments, _unused_ GString *reply) {
+        udev_settle();
+        return 0;
+}
+
 /* `kernel-log [ADDRESS] TEXT`: the kernel prints a line, of a device or of none. */
 static int command_kernel_log(char **arguments, _unused_ GString *reply) {
         const Device *d = device_find(arguments[0]);
@@ -240,6 +282,11 @@ static const ControlCommand machine_commands[] = {
         { "revive", 1, command_revive },
         { "sicken", 1, command_sicken },
         { "is-well", 1, command_is_well },
+        { "cure", 2, command_cure },
+        { "switch", 2, command_switch },
+        { "sensor", 3, command_sensor },
+        { "connector", 3, command_connector },
+        { "wait-udev", 0, command_wait_udev, .waits = true },
         { "kernel-log", 1, command_kernel_log },
         { "dmesg", 0, command_dmesg },
         { "wait-known", 2, command_wait_known, .waits = true },

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <systemd/sd-id128.h>
 #include <time.h>
@@ -40,7 +39,7 @@ static void exec_writer(int fd) {
         int null, errors;
         sigset_t none;
 
-        (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+        /* No death signal: it would be that of the thread which printed the first line. The end of its input ends it. */
         (void) sigemptyset(&none);
         (void) sigprocmask(SIG_SETMASK, &none, NULL);
         (void) dup2(fd, STDIN_FILENO);

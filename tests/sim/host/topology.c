@@ -138,6 +138,15 @@ static bool device_cure(void *object, const char *value) {
         return sickness_add_cures(object, value);
 }
 
+static bool device_sensors(void *object, const char *value) {
+        return sensors_parse(object, value);
+}
+
+static bool device_connector_delay(void *object, const char *value) {
+        ((Device *) object)->connector_delay_ms = (unsigned) strtoul(value, NULL, 10);
+        return g_ascii_isdigit(*value);
+}
+
 static bool device_symptom(void *object, const char *value) {
         g_auto(GStrv) words = g_strsplit(value, ",", -1);
         Device *d = object;
@@ -211,6 +220,8 @@ static const Option device_options[] = {
         { "dead", device_dead },
         { "unbound", device_unbound },
         { "unplugged", device_unplugged },
+        { "sensors", device_sensors },
+        { "connector-delay", device_connector_delay },
         { "symptom", device_symptom },
         { "cure", device_cure },
         { "sick-after-vm", device_sick_after_vm },
@@ -271,6 +282,60 @@ static bool statement_generate(char **words, char **ret_error) {
                 d->group_number = (int) i;
                 d->reset_methods = g_strsplit("flr", ",", -1);
         }
+        return true;
+}
+
+/* VFCT */
+
+static bool image_id(void *object, const char *value) {
+        VfctImage *image = object;
+
+        return parse_pair(value, &image->vendor, &image->device);
+}
+
+static bool image_subsystem(void *object, const char *value) {
+        VfctImage *image = object;
+
+        return parse_pair(value, &image->subsystem_vendor, &image->subsystem_device);
+}
+
+static bool image_revision(void *object, const char *value) {
+        unsigned long revision;
+
+        if (!parse_hex(value, 0xff, &revision))
+                return false;
+        ((VfctImage *) object)->revision = (unsigned) revision;
+        return true;
+}
+
+static bool image_size(void *object, const char *value) {
+        VfctImage *image = object;
+
+        image->size = (unsigned) strtoul(value, NULL, 10);
+        return image->size >= 512 && image->size % 512 == 0 && image->size <= 255 * 512;
+}
+
+static const Option image_options[] = {
+        { "id", image_id }, { "subsystem", image_subsystem }, { "revision", image_revision }, { "size", image_size }, {},
+};
+
+/* `vfct file PATH`, or one image a line: `vfct BB:DD.F id=V:D [subsystem=V:D] [revision=HH] [size=BYTES]`. */
+static bool statement_vfct(char **words, char **ret_error) {
+        VfctImage image = { .size = 16896 };
+
+        if (streq_ptr(words[0], "file") && words[1]) {
+                if (vfct_load(words[1]))
+                        return true;
+                *ret_error = g_strdup_printf("%s: cannot be read", words[1]);
+                return false;
+        }
+        if (!words[0] || sscanf(words[0], "%2x:%2x.%1u", &image.bus, &image.slot, &image.function) != 3) {
+                *ret_error = g_strdup("an address such as c5:00.0 is missing");
+                return false;
+        }
+        if (!apply_options(image_options, &image, words + 1, ret_error))
+                return false;
+        vfct_add_image(&image);
         return true;
 }
 
@@ -411,6 +476,11 @@ static bool statement_iommu(char **words, char **ret_error) {
         return false;
 }
 
+static bool statement_autoload(_unused_ char **words, _unused_ char **ret_error) {
+        machine.autoload = true;
+        return true;
+}
+
 static const struct {
         const char *name;
         bool (*run)(char **words, char **ret_error);
@@ -418,6 +488,7 @@ static const struct {
         { "kernel", statement_kernel },     { "iommu", statement_iommu },   { "bridge", statement_bridge },
         { "function", statement_function }, { "driver", statement_driver }, { "module", statement_module },
         { "generate", statement_generate }, { "change", statement_change },
+        { "autoload", statement_autoload }, { "vfct", statement_vfct },
 };
 
 static int load_line(const char *path, char *line, GPtrArray *commands, char **ret_error) {
@@ -432,7 +503,7 @@ static int load_line(const char *path, char *line, GPtrArray *commands, char **r
         }
         if (streq(words[0], "include") && words[1]) {
                 directory = g_path_get_dirname(path);
-                file = g_build_filename(directory, words[1], NULL);
+                file = g_canonicalize_filename(words[1], directory);
                 return load_file(file, commands, ret_error);
         }
         for (size_t i = 0; i < ELEMENTSOF(statements); i++)

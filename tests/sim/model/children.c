@@ -91,19 +91,60 @@ static int index_of(const Child *c, const char *prefix) {
         return digits && g_ascii_string_to_unsigned(digits, 10, 0, 100000, &value, NULL) ? (int) value : -1;
 }
 
+static void connector_fill(Node *node, const char *status) {
+        bool connected = streq(status, "connected");
+
+        node_set_text(node_find(node, "status"), "%s\n", status);
+        node_set_text(node_find(node, "enabled"), "%s\n", connected ? "enabled" : "disabled");
+        node_set_text(node_find(node, "dpms"), "%s\n", connected ? "On" : "Off");
+        node_set_text(node_find(node, "modes"), "%s", connected ? "1920x1080\n" : "");
+}
+
 static void connector_add(Device *d, Node *card, const char *text) {
         g_auto(GStrv) words = g_strsplit(text, "=", 2);
         g_autofree char *name = g_strdup_printf("%s-%s", card->name, words[0]);
-        const char *status = words[1] ?: "disconnected";
         Child *c = add(d, card, name, "drm", "DEVTYPE=drm_connector\n");
+        static const char *const attributes[] = { "status", "enabled", "dpms", "modes", "edid" };
+        bool black = device_shows(d, SYMPTOM_BLACK) || d->connector_delay_ms > 0;
 
-        (void) node_add_text(c->kobject.node, "status", "%s\n", status);
-        (void) node_add_text(c->kobject.node, "enabled", "%s\n", streq(status, "connected") ? "enabled" : "disabled");
-        (void) node_add_text(c->kobject.node, "dpms", "%s\n", streq(status, "connected") ? "On" : "Off");
-        (void) node_add_text(c->kobject.node, "modes", "%s", streq(status, "connected") ? "1920x1080\n" : "");
-        (void) node_add_text(c->kobject.node, "edid", "%s", "");
+        for (size_t i = 0; i < ELEMENTSOF(attributes); i++)
+                (void) node_add_text(c->kobject.node, attributes[i], "%s", "");
         (void) node_add_text(c->kobject.node, "connector_id", "%u\n", 100 + d->children->len);
+        connector_fill(c->kobject.node, !black && words[1] ? words[1] : "disconnected");
         uevent_emit(&c->kobject, "add", NULL);
+}
+
+/* A monitor is found some time after the driver was bound, if it is: drm_kms_helper_hotplug_event(). */
+static void connectors_appear(void *data) {
+        Device *d = data;
+
+        machine_sleep_ms(d->connector_delay_ms);
+        for (char **connector = d->connectors; connector && *connector && !device_shows(d, SYMPTOM_BLACK); connector++) {
+                g_auto(GStrv) words = g_strsplit(*connector, "=", 2);
+
+                if (words[1])
+                        connector_set(d, words[0], words[1]);
+        }
+}
+
+void connector_set(Device *d, const char *name, const char *status) {
+        const Child *card = NULL;
+
+        for (unsigned i = 0; i < d->children->len; i++) {
+                const Child *c = g_ptr_array_index(d->children, i);
+                const char *rest;
+
+                if (!c->kobject.node || !streq(c->kobject.subsystem, "drm"))
+                        continue;
+                if (index_of(c, "card") >= 0)
+                        card = c;
+                rest = card ? startswith(c->kobject.node->name, card->kobject.node->name) : NULL;
+                if (rest && *rest == '-' && streq(rest + 1, name)) {
+                        connector_fill(c->kobject.node, status);
+                        uevent_emit(&card->kobject, "change", "HOTPLUG=1");
+                }
+        }
+        machine_changed();
 }
 
 static void drm_add(Device *d) {
@@ -119,6 +160,8 @@ static void drm_add(Device *d) {
         uevent_emit(&c->kobject, "add", NULL);
         for (char **connector = d->connectors; connector && *connector; connector++)
                 connector_add(d, c->kobject.node, *connector);
+        if (d->connectors && d->connector_delay_ms > 0)
+                (void) machine_in_thread(connectors_appear, d);
         c = add(d, drm, render, "drm", "DEVTYPE=drm_minor\n");
         child_add_device_node(c, d, 226, 128 + (unsigned) index, render_path, 0666);
         uevent_emit(&c->kobject, "add", NULL);
@@ -177,11 +220,7 @@ static void hwmon_add(Device *d) {
         g_autofree char *name = g_strdup_printf("hwmon%d", index);
         Child *c = add(d, glue(d, "hwmon"), name, "hwmon", NULL);
 
-        (void) node_add_text(c->kobject.node, "name", "%s\n", d->driver->name);
-        (void) node_add_text(c->kobject.node, "temp1_input", "29000\n");
-        (void) node_add_text(c->kobject.node, "fan1_input", "1180\n");
-        (void) node_add_text(c->kobject.node, "pwm1", "99\n");
-        (void) node_add_text(c->kobject.node, "power1_average", "23850000\n");
+        hwmon_fill(d, c->kobject.node);
         uevent_emit(&c->kobject, "add", NULL);
 }
 
@@ -339,8 +378,10 @@ void children_remove(Device *d) {
 
         /* nv_pci_remove_helper(): with a non-zero usage count it polls for ever, and to close the file later does not
          * help: only a release by the test does. */
-        if ((features & FEATURE_NVIDIA) && device_held(d))
+        if ((features & FEATURE_NVIDIA) && device_held(d)) {
+                kernel_log(NULL, 3, "NVRM: Attempting to remove device %s with non-zero usage count!", d->address);
                 fault_hang(d->address, "unbind");
+        }
 
         for (unsigned i = d->children->len; i > 0; i--)
                 child_forget(d, g_ptr_array_index(d->children, i - 1));

@@ -87,7 +87,7 @@ static void capabilities_build(Device *d) {
         put16(d, CAP_PCIE, 0x0010 | (af ? CAP_AF : 0) << 8);
         put16(d, CAP_PCIE + 2, (uint16_t) (2 | type << 4));
         put32(d, CAP_PCIE + 4, 0x00008001 | (has_method(d, "flr") ? 1U << 28 : 0)); /* 256 byte payload, RBER, FLR */
-        put32(d, CAP_PCIE + 12, 0x00000103); /* 8 GT/s x16 */
+        put32(d, CAP_PCIE + 12, 0x00000103 | (bridge ? 1U << 20 : 0)); /* 8 GT/s x16; reports whether the link is up */
         put16(d, CAP_PCIE + 18, 0x0103);
 
         if (af) {
@@ -138,18 +138,34 @@ bool config_waits(const void *object) {
         return ((const Device *) object)->config_blocked;
 }
 
+static bool link_is_up(const Device *bridge) {
+        for (unsigned i = 0; i < machine.devices->len; i++) {
+                const Device *d = g_ptr_array_index(machine.devices, i);
+
+                if (d->bridge == bridge && !device_vanished(d))
+                        return true;
+        }
+        return false;
+}
+
 int config_show(void *object, GString *out) {
         Device *d = object;
 
+        gsize at = out->len;
+
         while (d->config_blocked)
                 machine_wait();
+        if (d->lost_in_d3cold && !device_vanished(d))
+                device_resume(d); /* pci_config_pm_runtime_get() */
         if (device_vanished(d)) {
-                gsize at = out->len;
-
                 g_string_set_size(out, at + CONFIG_SIZE);
                 memset(out->str + at, 0xff, CONFIG_SIZE);
-        } else
-                (void) g_string_append_len(out, (const char *) d->config->data, CONFIG_SIZE);
+                return 0;
+        }
+        (void) g_string_append_len(out, (const char *) d->config->data, CONFIG_SIZE);
+        out->str[at + CAP_PM + 4] |= (char) (device_suspended(d) ? 3 : 0);
+        if (device_is_bridge(d) && link_is_up(d))
+                out->str[at + CAP_PCIE + 19] |= 0x20; /* Data Link Layer Link Active */
         return 0;
 }
 

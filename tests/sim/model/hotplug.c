@@ -91,6 +91,9 @@ void pci_scan(const Device *bridge) {
                 if (!d->keep_unbound)
                         (void) device_attach(d);
                 d->keep_unbound = false;
+                if (d->udev_pending)
+                        udev_added(d);
+                d->udev_pending = false;
         }
 }
 
@@ -130,8 +133,11 @@ static void kernel_removes(void *data) {
         Device *d = data;
 
         rescan_remove_lock();
-        if (device_known(d) && !d->plugged)
+        if (device_known(d) && !d->plugged) {
+                if (d->bridge)
+                        kernel_log(d->bridge, 6, "pciehp: Slot(%u): Card not present", d->bridge->slot);
                 remove_device(d);
+        }
         rescan_remove_unlock();
 }
 

@@ -112,11 +112,13 @@ int machine_start(void) {
         }
         iommu_init();
         vga_arbiter_init();
+        rtc_init();
         (void) node_add_path(node_elsewhere(), "acpi");
         rescan_remove_lock();
         pci_scan(NULL);
         rescan_remove_unlock();
         module_write_aliases();
+        machine.running = true;
         return 0;
 }
 

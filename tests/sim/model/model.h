@@ -24,6 +24,7 @@ typedef struct Fault Fault;
 typedef struct Group Group;
 typedef struct KObject KObject;
 typedef struct Module Module;
+typedef struct Sensor Sensor;
 
 /* Versions from which on something is there, as in `machine.kernel`. */
 #define KERNEL_NO_OVERRIDE_LOCK 612U /* reads of uevent and driver_override take no lock */
@@ -45,6 +46,8 @@ typedef struct Machine {
         IommuKind iommu;
         bool autoprobe;
         bool rescan_remove_lock;
+        bool autoload; /* udevd loads the module that fits a function which is added */
+        bool running;  /* the boot is over */
 
         GPtrArray *devices; /* every Device that the hardware has or had, in order of address */
         GHashTable *by_address;
@@ -150,6 +153,8 @@ struct Device {
         char **reset_methods;          /* "flr", or "flr:ENOTTY", "flr:heal"; the bus method is found out, not configured */
         bool no_bus_reset;
         char **connectors;             /* "HDMI-A-1=connected" */
+        unsigned connector_delay_ms;   /* so long after a bind until they show it */
+        GPtrArray *sensors;            /* of Sensor, see hwmon.c */
         bool boot_vga;
         unsigned rom_size;
         bool d3cold;                   /* bridge: can cut the power of what is below */
@@ -174,6 +179,7 @@ struct Device {
         char *driver_override;
         char **enabled_methods;
         bool lock, config_blocked, removing;
+        bool udev_pending;             /* the kernel has announced it, udev has not */
         bool power_auto, d3cold_allowed, rom_enabled, power_unknown;
         unsigned enabled;
         Group *group;
@@ -196,6 +202,7 @@ bool device_known(const Device *d);                      /* does the kernel know
 int device_resolve(const char *data, size_t n, Device **ret); /* what was written to bind and its like, or -ENODEV */
 bool device_is_bridge(const Device *d);
 char *device_modalias(const Device *d);                  /* g_free() */
+int device_set_override(Device *d, const char *driver); /* "" for none; waits for the lock as the kernel does */
 void device_register(Device *d);
 void device_unregister(Device *d);
 void device_lock(Device *d);
@@ -298,11 +305,36 @@ void vfio_remove(Device *d);
 /* children.c: what host drivers hang below their function */
 int children_probe(Device *d);
 void children_remove(Device *d);
+void connector_set(Device *d, const char *name, const char *status); /* and says so by a uevent */
 void children_add_drm(Device *d); /* what nvidia_drm adds on top of nvidia */
 void children_remove_drm(Device *d);
 Child *child_add(Device *d, Node *parent, const char *name, const char *subsystem, const char *properties);
 void child_add_device_node(Child *c, Device *d, unsigned major, unsigned minor, const char *path, mode_t mode);
 void child_remove(Child *c);
+
+/* rom.c */
+typedef struct VfctImage {
+        unsigned bus, slot, function;
+        uint16_t vendor, device, subsystem_vendor, subsystem_device;
+        unsigned revision, size;
+} VfctImage;
+uint8_t *rom_build(uint16_t vendor, uint16_t device, uint32_t class, unsigned size); /* g_free() */
+void vfct_add_image(const VfctImage *image);
+bool vfct_load(const char *path);               /* the whole table from a file instead, however broken */
+
+/* hwmon.c */
+bool sensors_parse(Device *d, const char *list); /* "temp1_input=29000,pwm1=99" */
+int sensor_set(Device *d, const char *name, long value);
+void hwmon_fill(Device *d, Node *hwmon);
+
+/* rtc.c */
+void rtc_init(void);
+bool rtc_take_alarm(void);                      /* was one set? None is any more */
+
+/* udev.c */
+bool udev_handles(const Device *d);             /* is there anything to do before its `add` is announced? */
+void udev_added(Device *d);                     /* does it, beside whatever else goes on, and announces it */
+void udev_settle(void);
 
 /* device-node.c */
 /* Returns an inotify descriptor; when that is readable, the main loop calls device_nodes_refresh(), and some milliseconds
@@ -333,7 +365,9 @@ bool fault_struck(unsigned id, bool *ret_known);
 
 /* uevent.c */
 int uevent_init(void);
-void uevent_emit(const KObject *k, const char *action, const char *more);
+void uevent_emit(const KObject *k, const char *action, const char *more); /* of the kernel, and of udev */
+void uevent_kernel(const KObject *k, const char *action); /* udev has not heard of it yet, */
+void uevent_announce(const KObject *k, const char *action); /* and now it has */
 int uevent_show(void *object, GString *out);
 int uevent_store(void *object, const char *data, size_t n, off_t offset);
 extern const Attribute uevent_attribute;

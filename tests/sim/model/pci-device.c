@@ -231,21 +231,23 @@ static bool lock_waits(const void *object) {
         return machine.kernel < KERNEL_NO_OVERRIDE_LOCK && ((const Device *) object)->lock;
 }
 
-static int driver_override_store(void *object, const char *data, size_t n, _unused_ off_t offset) {
-        Device *d = object;
-        g_autofree char *text = NULL;
-
+int device_set_override(Device *d, const char *driver) {
         /* driver_set_override(): the buffer of a page needs room for the newline of the show function. */
-        if (n >= 4095)
+        if (strlen(driver) >= 4095)
                 return -EINVAL;
-        text = text_dup(data, n);
         if (machine.kernel < KERNEL_NO_OVERRIDE_LOCK)
                 device_lock(d);
         g_free(d->driver_override);
-        d->driver_override = *text ? g_steal_pointer(&text) : NULL;
+        d->driver_override = *driver ? g_strdup(driver) : NULL;
         if (machine.kernel < KERNEL_NO_OVERRIDE_LOCK)
                 device_unlock(d);
         return 0;
+}
+
+static int driver_override_store(void *object, const char *data, size_t n, _unused_ off_t offset) {
+        g_autofree char *text = text_dup(data, n);
+
+        return device_set_override(object, text);
 }
 
 static int control_store(void *object, const char *data, size_t n, _unused_ off_t offset) {
@@ -304,35 +306,15 @@ static int ignore_store(_unused_ void *object, _unused_ const char *data, _unuse
         return 0;
 }
 
-/* A minimal expansion ROM: signature, length, pointer to PCIR, the data structure with the ids. */
 static int rom_show(void *object, GString *out) {
         const Device *d = object;
         g_autofree uint8_t *rom = NULL;
-        uint8_t sum = 0;
 
         if (!d->rom_enabled)
                 return -EINVAL;
         if (device_vanished(d))
                 return -EIO;
-
-        rom = g_malloc0(d->rom_size);
-        rom[0] = 0x55;
-        rom[1] = 0xaa;
-        rom[2] = (uint8_t) (d->rom_size / 512);
-        rom[0x18] = 0x40;
-        memcpy(rom + 0x40, "PCIR", 4);
-        rom[0x44] = d->vendor & 0xff;
-        rom[0x45] = d->vendor >> 8;
-        rom[0x46] = d->device & 0xff;
-        rom[0x47] = d->device >> 8;
-        rom[0x4a] = 0x18;
-        rom[0x4f] = d->class >> 16;
-        rom[0x4e] = d->class >> 8 & 0xff;
-        rom[0x50] = rom[2];
-        rom[0x55] = 0x80; /* the last image */
-        for (unsigned i = 0; i < d->rom_size; i++)
-                sum += rom[i];
-        rom[d->rom_size - 1] = (uint8_t) -sum;
+        rom = rom_build(d->vendor, d->device, d->class, d->rom_size);
         (void) g_string_append_len(out, (const char *) rom, d->rom_size);
         return 0;
 }
@@ -516,7 +498,11 @@ void device_register(Device *d) {
         d->bus_link = node_add_link(node_add_path(node_root(), "bus/pci/devices"), d->address, d->kobject.node);
         iommu_add_device(d);
         link_audio(d);
-        uevent_emit(&d->kobject, "add", NULL);
+        d->udev_pending = udev_handles(d);
+        if (d->udev_pending)
+                uevent_kernel(&d->kobject, "add");
+        else
+                uevent_emit(&d->kobject, "add", NULL);
         machine_changed();
 }
 

@@ -137,9 +137,9 @@ static void send_to_clients(const KObject *k, const GString *properties) {
         send_message(iov, 2, UDEV_GROUP);
 }
 
-void uevent_emit(const KObject *k, const char *action, const char *more) {
+static GString *event_properties(const KObject *k, const char *action, const char *more) {
         g_autofree char *path = node_path(k->node);
-        g_autoptr(GString) properties = g_string_new(NULL);
+        GString *properties = g_string_new(NULL);
 
         append_property(properties, "ACTION=%s", action);
         append_property(properties, "DEVPATH=/%s", path);
@@ -148,10 +148,34 @@ void uevent_emit(const KObject *k, const char *action, const char *more) {
         if (k->device && k->device->driver && !streq(action, "unbind"))
                 append_property(properties, "DRIVER=%s", k->device->driver->name);
         append_lines(properties, k->properties);
-        send_to_kernel(action, path, properties);
+        return properties;
+}
+
+static void announce(const KObject *k, GString *properties) {
         if (k->device)
                 append_property(properties, "ID_PATH=pci-%s", k->device->address);
         send_to_clients(k, properties);
+}
+
+void uevent_kernel(const KObject *k, const char *action) {
+        g_autoptr(GString) properties = event_properties(k, action, NULL);
+        g_autofree char *path = node_path(k->node);
+
+        send_to_kernel(action, path, properties);
+}
+
+void uevent_announce(const KObject *k, const char *action) {
+        g_autoptr(GString) properties = event_properties(k, action, NULL);
+
+        announce(k, properties);
+}
+
+void uevent_emit(const KObject *k, const char *action, const char *more) {
+        g_autoptr(GString) properties = event_properties(k, action, more);
+        g_autofree char *path = node_path(k->node);
+
+        send_to_kernel(action, path, properties);
+        announce(k, properties);
 }
 
 /* uevent_show() takes the device's lock up to 6.1, "Synchronize with really_probe()". */

@@ -61,6 +61,8 @@ void vfio_remove(Device *d) {
         d->vfio_index = -1;
         machine_changed();
 
+        if (group_owned(d->group) || device_held(d))
+                kernel_log(d, 5, "Relaying device request to user (#0)"); /* vfio_pci_core_request() */
         while (group_owned(d->group) || device_held(d))
                 machine_wait();
         device_forget_nodes(d);
