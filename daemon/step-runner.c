@@ -14,6 +14,7 @@
 #include "journal.h"
 #include "unit-client.h"
 #include "util/log.h"
+#include "vendor-tool.h"
 
 /* How long to wait before the next census: asked politely, holders let go within half a second. */
 static const uint64_t census_pause_usec[] = { 50000, 100000, 200000, 400000, 1000000 };
@@ -32,6 +33,7 @@ struct StepRunner {
         Worker *worker;
         int pidfd; /* of an adopted worker */
         UnitOperation *unit;
+        Exec *exec;
         CensusWaiter *census;
         bool joined;          /* the census was running before */
         Holders *shown;       /* whom the last census of this job found */
@@ -48,6 +50,7 @@ static void disarm(StepRunner *r) {
         r->adopted = sd_event_source_disable_unref(r->adopted);
         r->now = sd_event_source_disable_unref(r->now);
         r->unit = unit_operation_free(r->unit);
+        r->exec = exec_free(r->exec);
         r->census = census_waiter_free(r->census);
         safe_close(r->pidfd);
         r->pidfd = -EBADF;
@@ -200,6 +203,37 @@ static int run_unit(StepRunner *r) {
         return unit_client_do(r->gpu->host->units, action, name, on_unit_active, on_unit, r, &r->unit);
 }
 
+/* ---- programs ---- */
+
+static void on_exec(const ExecResult *result, void *userdata) {
+        StepRunner *r = ASSERT_PTR(userdata);
+
+        r->exec = NULL;
+        finish(r, RUN_DONE, result->error, result->text, "", 0);
+}
+
+static int run_exec(StepRunner *r) {
+        _cleanup_free_ char *description = NULL;
+        char unit[64];
+
+        if (r->step->verb != VERB_VENDOR_RESET)
+                return -EOPNOTSUPP;
+        description = step_describe(r->step);
+        if (!description)
+                return -ENOMEM;
+        (void) snprintf(unit, sizeof(unit), EXEC_UNIT_FORMAT, r->job, r->number);
+        return exec_run(unit_client_bus(r->gpu->host->units),
+                        &(ExecRequest) {
+                                .unit = unit,
+                                .description = description,
+                                .argv = (char *const[]) { (char *) vendor_tool_path(), (char *) "--gpu-reset", (char *) "-i",
+                                                          r->step->target, NULL },
+                                .limit_usec = verb_info(r->step->verb)->stuck_sec * 1000000ULL,
+                                .output_max = 4096, /* its first line goes with an error */
+                        },
+                        on_exec, r, &r->exec);
+}
+
 /* ---- waits ---- */
 
 static int look_for_holders(StepRunner *r);
@@ -314,6 +348,9 @@ int step_runner_run(StepRunner *r, unsigned number, const Step *step) {
                 break;
         case EXECUTOR_UNIT:
                 k = run_unit(r);
+                break;
+        case EXECUTOR_EXEC:
+                k = run_exec(r);
                 break;
         case EXECUTOR_WAIT:
                 k = run_wait(r);

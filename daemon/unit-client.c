@@ -209,6 +209,10 @@ UnitClient *unit_client_free(UnitClient *c) {
         return NULL;
 }
 
+sd_bus *unit_client_bus(const UnitClient *c) {
+        return c->bus;
+}
+
 char *unit_instance_name(const char *format, const char *instance) {
         const char *mark = strstr(format, "%s");
         char *text = NULL;

@@ -24,6 +24,8 @@ typedef int (*unit_active_handler_t)(void *userdata);
 int unit_client_new(sd_bus *bus, UnitClient **ret);
 UnitClient *unit_client_free(UnitClient *c);
 DEFINE_CLEANUP(UnitClient *, unit_client_free);
+/* The bus that systemd1 is on. */
+sd_bus *unit_client_bus(const UnitClient *c);
 
 int unit_client_do(UnitClient *c, UnitAction action, const char *unit, unit_active_handler_t active,
                    unit_handler_t handler, void *userdata, UnitOperation **ret);
