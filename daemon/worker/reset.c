@@ -88,13 +88,14 @@ static int restore_methods(Work *w, const PciDevice *d, const char *former) {
 /* ENOTTY has two meanings: the card has no such reset, or it did not come back from it (pci_dev_wait() gives up with the
  * same errno, so that the next method has its turn). */
 static int explain_refusal(Work *w, const PciDevice *d, const char *method) {
-        const char *which = *method ? method : "all methods";
         ConfigSpace c;
 
         (void) work_forgive(w);
         if (config_space_read(d->fd, "config", &c) >= 0 && config_space_is_dead(&c))
-                return work_fail(w, -EHOSTDOWN, "%s does not answer after its reset (%s)", d->address, which);
-        return work_fail(w, -ENOTTY, "%s has no such reset, although it lists it (%s)", d->address, which);
+                return work_fail(w, -EHOSTDOWN, "%s does not answer after its reset", d->address);
+        if (!*method)
+                return work_fail(w, -ENOTTY, "%s has none of the resets that it lists", d->address);
+        return work_fail(w, -ENOTTY, "%s has no reset %s, although it lists it", d->address, method);
 }
 
 static int write_reset(Work *w, const PciDevice *d, const char *method) {
