@@ -78,6 +78,10 @@ bool sim_bus_run(sd_bus *bus, bool (*done)(void *data), void *data) {
         }
 }
 
+const char *sim_nvidia_smi(void) {
+        return ENV_NVIDIA_SMI "=" SIM_BUILD_DIR "/nvidia-smi";
+}
+
 static void exec_daemon(int log_fd, const char *const *environment) {
         const char *binary = getenv("GPUPT_DAEMON") ?: SIM_BUILD_ROOT "/daemon/gpuptd";
 

@@ -99,6 +99,8 @@ bool sim_have_users(void);
 /* The daemon under test: $GPUPT_DAEMON, with the worker $GPUPT_WORKER; meson sets both. `environment` is a NULL-terminated
  * list of further "KEY=VALUE", or NULL. Returns when it is ready (sd_notify). */
 void sim_daemon_start(SimMachine *m, const char *const *environment);
+/* NVIDIA's tool for this machine, as an element of that list: without it there is none. */
+const char *sim_nvidia_smi(void);
 void sim_daemon_kill(SimMachine *m);  /* SIGKILL, and waits for its end */
 int sim_daemon_stop(SimMachine *m);   /* SIGTERM; its wait status */
 pid_t sim_daemon_pid(SimMachine *m);

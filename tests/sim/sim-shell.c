@@ -10,12 +10,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "host/control.h"
+#include "control-client.h"
 #include "machine.h"
 #include "util/cleanup.h"
 
@@ -34,31 +32,16 @@ static int help(void) {
         return EXIT_SUCCESS;
 }
 
-/* One command, one answer: "ok TEXT" or "error ERRNO TEXT". */
 static int control(char **words) {
-        struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = CONTROL_SOCKET };
-        g_autoptr(GString) line = g_string_new(NULL), answer = g_string_new(NULL);
-        _cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
         g_autofree char *text = NULL;
-        char c;
+        int r;
 
-        for (char **w = words; *w; w++)
-                g_string_append_printf(line, "%s%s", w == words ? "" : " ", *w);
-        (void) g_string_append_c(line, '\n');
-        if (fd < 0 || connect(fd, (struct sockaddr *) &address, sizeof(address)) < 0) {
-                fprintf(stderr, "gpuptd-sim: this is no simulated machine: %s\n", strerror(errno));
+        r = control_ask(words, &text);
+        if (r < 0) {
+                fprintf(stderr, "gpuptd-sim: %s: %s\n", words[0], text ?: "this is no simulated machine");
                 return EXIT_FAILURE;
         }
-        if (send(fd, line->str, line->len, MSG_NOSIGNAL) < 0)
-                return EXIT_FAILURE;
-        while (recv(fd, &c, 1, 0) == 1 && c != '\n')
-                (void) g_string_append_c(answer, c);
-        if (!startswith(answer->str, "ok")) {
-                fprintf(stderr, "gpuptd-sim: %s: %s\n", words[0], answer->str);
-                return EXIT_FAILURE;
-        }
-        text = g_strchomp(g_strcompress(answer->str + STRLEN("ok")));
-        if (*g_strchug(text))
+        if (*text)
                 printf("%s\n", text);
         return EXIT_SUCCESS;
 }

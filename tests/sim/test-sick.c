@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <systemd/sd-journal.h>
 #include <unistd.h>
 
@@ -458,6 +459,42 @@ static void test_d3cold(void) {
         assert_config(LAPTOP_CARD, 0xffff, 0x7f);
 }
 
+/* NVIDIA's tool, as the daemon runs it. */
+static void assert_tool(const char *address, const char *what, int status, const char *expected) {
+        const char *argv[] = { strchr(sim_nvidia_smi(), '=') + 1, "-i", address, what, NULL };
+        g_autofree char *out = NULL;
+        int ended;
+
+        g_assert_true(g_spawn_sync(NULL, (char **) argv, NULL, 0, NULL, NULL, &out, NULL, &ended, NULL));
+        g_assert_true(WIFEXITED(ended));
+        g_assert_cmpint(WEXITSTATUS(ended), ==, status);
+        g_assert_cmpstr(g_strchomp(out), ==, expected);
+}
+
+static void test_vendor_tool(void) {
+        static const char query[] = "--query-gpu=name,temperature.gpu,fan.speed,power.draw";
+        g_autoptr(SimMachine) m = machine_with("nvidia-pair", "change " PAIR " symptom=fan cure=driver");
+        pid_t holder;
+
+        (void) sim_command(m, "sicken " PAIR);
+        assert_tool(PAIR, query, 0, "NVIDIA Simulated, 29, 54, 23.85");
+        holder = sim_hold_node(m, "/dev/nvidia0");
+        (void) sim_command(m, "wait-held /dev/nvidia0 yes");
+        assert_tool(PAIR, "--gpu-reset", 3, "The reset was refused: the GPU is in use by one or more processes.");
+        sim_let_go(m, holder);
+        (void) sim_command(m, "wait-held /dev/nvidia0 no");
+        (void) sim_fault(m, PAIR, "vendor-reset", "no-effect");
+        assert_tool(PAIR, "--gpu-reset", 0, "GPU " PAIR " was successfully reset.\nAll done.");
+        assert_health(m, PAIR, "sick");
+        assert_tool(PAIR, "--gpu-reset", 0, "GPU " PAIR " was successfully reset.\nAll done.");
+        assert_health(m, PAIR, "well");
+        assert_tool(PAIR, query, 0, "NVIDIA Simulated, 29, 38, 23.85");
+        (void) sim_command(m, "die " PAIR);
+        assert_tool(PAIR, query, 15, "Unable to determine the device handle for the GPU: GPU is lost. Reboot the system to "
+                                     "recover it");
+        assert_tool("0000:02:00.0", query, 6, "No devices were found");
+}
+
 /* What is seen */
 
 static void test_sensors(void) {
@@ -597,6 +634,7 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/sick/slot", test_slot);
         g_test_add_func("/sick/suspend-cycle", test_suspend_cycle);
         g_test_add_func("/sick/d3cold", test_d3cold);
+        g_test_add_func("/sick/vendor-tool", test_vendor_tool);
         g_test_add_func("/sick/sensors", test_sensors);
         g_test_add_func("/sick/display", test_display);
         g_test_add_func("/sick/vfct", test_vfct);

@@ -134,6 +134,40 @@ static int command_switch(char **arguments, _unused_ GString *reply) {
         return power_switch_set(arguments[0], streq(arguments[1], "ON")) ? 0 : -ENODEV;
 }
 
+/* `vendor-tool ADDRESS query|reset`: what nvidia-smi does. Faults: (ADDRESS, vendor-query), (ADDRESS, vendor-reset). */
+static int command_vendor_tool(char **arguments, GString *reply) {
+        bool reset = streq(arguments[1], "reset");
+        Fault *fault;
+        Device *d;
+        int r;
+
+        r = device_argument(arguments[0], &d);
+        if (r < 0)
+                return r;
+        fault = fault_take(d->address, reset ? "vendor-reset" : "vendor-query");
+        r = fault_run(fault, d);
+        while (r == 0 && device_shows(d, SYMPTOM_HANG))
+                machine_wait();
+        if (r == 0 && (!device_known(d) || !d->driver || !(d->driver->features & FEATURE_NVIDIA)))
+                r = -ENODEV;
+        if (r == 0 && device_vanished(d))
+                r = -EHOSTDOWN;
+        if (r == 0 && reset && device_held(d))
+                r = -EBUSY;
+        if (r == 0 && reset && !fault_no_effect(fault))
+                (void) sickness_cure(d, "driver");
+        fault_worsen(fault, d);
+        if (r < 0)
+                return r;
+        if (reset)
+                g_string_append_printf(reply, "GPU %s was successfully reset.\nAll done.", d->address);
+        else
+                g_string_append_printf(reply, "NVIDIA Simulated, %ld, %ld, %ld.%02ld", sensor_value(d, "temp1_input") / 1000,
+                                       sensor_value(d, "pwm1") * 100 / 255, sensor_value(d, "power1_average") / 1000000,
+                                       sensor_value(d, "power1_average") / 10000 % 100);
+        return 0;
+}
+
 /* `sensor ADDRESS NAME VALUE` */
 static int command_sensor(char **arguments, _unused_ GString *reply) {
         Device *d;
@@ -284,6 +318,7 @@ static const ControlCommand machine_commands[] = {
         { "is-well", 1, command_is_well },
         { "cure", 2, command_cure },
         { "switch", 2, command_switch },
+        { "vendor-tool", 2, command_vendor_tool, .waits = true },
         { "sensor", 3, command_sensor },
         { "connector", 3, command_connector },
         { "wait-udev", 0, command_wait_udev, .waits = true },

@@ -39,14 +39,15 @@ static Sensor *sensor_find(const Device *d, const char *name) {
         return NULL;
 }
 
-static int sensor_show(void *object, GString *out) {
-        const Sensor *s = object;
-        long value = s->value;
-
+static long value_of(const Sensor *s) {
         for (size_t i = 0; device_shows(s->device, SYMPTOM_FAN) && i < ELEMENTSOF(runaway); i++)
                 if (streq(runaway[i].name, s->name))
-                        value = runaway[i].value;
-        g_string_append_printf(out, "%ld\n", value);
+                        return runaway[i].value;
+        return s->value;
+}
+
+static int sensor_show(void *object, GString *out) {
+        g_string_append_printf(out, "%ld\n", value_of(object));
         return 0;
 }
 
@@ -81,6 +82,15 @@ bool sensors_parse(Device *d, const char *list) {
                         return false;
         }
         return true;
+}
+
+long sensor_value(Device *d, const char *name) {
+        const Sensor *s;
+
+        if (!d->sensors)
+                (void) sensors_parse(d, defaults);
+        s = sensor_find(d, name);
+        return s ? value_of(s) : 0;
 }
 
 void hwmon_fill(Device *d, Node *hwmon) {

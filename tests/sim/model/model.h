@@ -325,6 +325,7 @@ bool vfct_load(const char *path);               /* the whole table from a file i
 /* hwmon.c */
 bool sensors_parse(Device *d, const char *list); /* "temp1_input=29000,pwm1=99" */
 int sensor_set(Device *d, const char *name, long value);
+long sensor_value(Device *d, const char *name); /* 0: it has none of that name */
 void hwmon_fill(Device *d, Node *hwmon);
 
 /* rtc.c */
