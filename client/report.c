@@ -118,16 +118,21 @@ static char *message_of(const char *name, const char *message) {
         return r < 0 ? NULL : text;
 }
 
+static bool is_disconnect(int error) {
+        return error == ENOTCONN || error == ECONNRESET || error == EPIPE;
+}
+
 ExitStatus report_error(const char *gpu, const sd_bus_error *error, int r) {
         _cleanup_(sd_bus_error_free) sd_bus_error local = SD_BUS_ERROR_NULL;
         _cleanup_free_ char *text = NULL;
         const char *hint;
 
-        if (!sd_bus_error_is_set(error)) {
-                if (r == -ENOTCONN || r == -ECONNRESET || r == -EPIPE)
-                        (void) sd_bus_error_set(&local, SD_BUS_ERROR_DISCONNECTED, NULL);
-                else
-                        (void) sd_bus_error_set_errno(&local, r);
+        /* sd_bus_call() makes the errno an error of its own, System.Error.ENOTCONN: an ssh that failed, for example. */
+        if (is_disconnect(sd_bus_error_is_set(error) ? sd_bus_error_get_errno(error) : -r)) {
+                (void) sd_bus_error_set(&local, SD_BUS_ERROR_DISCONNECTED, NULL);
+                error = &local;
+        } else if (!sd_bus_error_is_set(error)) {
+                (void) sd_bus_error_set_errno(&local, r);
                 error = &local;
         }
 

@@ -12,7 +12,7 @@
 #include "util/cleanup.h"
 
 /* No column is made narrower than this: a terminal that has not even that much breaks the line. */
-#define WIDTH_MIN 8
+#define WIDTH_MIN 5
 /* What libsmartcols draws before a cell of a tree that has a parent. */
 #define BRANCH_WIDTH 2
 
