@@ -158,6 +158,14 @@ static unsigned hex_of(const char *name) {
         return (unsigned) strtoul(read_text(attribute(name)), NULL, 16);
 }
 
+/* The first two bytes of the config space; 0 if it cannot be read. */
+static unsigned config_vendor(void) {
+        char config[4] = {};
+
+        (void) read_bytes(attribute("config"), config, sizeof(config));
+        return (unsigned) (uint8_t) config[0] | (unsigned) (uint8_t) config[1] << 8;
+}
+
 static unsigned kernel_version(void) {
         struct utsname u;
         unsigned major = 0, minor = 0;
@@ -318,6 +326,103 @@ static void test_reset(void) {
         check_write(attribute("reset_method"), "default", 0, "default brings back what is possible");
 }
 
+/* What resets below a bridge: reset_subordinate, which the newer kernels of each branch have. */
+
+static const char *bridge_attribute(const char *name) {
+        return path_of(DEVICES "/%s/../%s", gpu, name);
+}
+
+static void test_subordinate(void) {
+        if (!exists(bridge_attribute("reset_subordinate"))) {
+                note("this kernel has no reset_subordinate");
+                return;
+        }
+        check_write(bridge_attribute("reset_subordinate"), "2", EINVAL, "reset_subordinate of anything but 1");
+        check_write(of_driver(driver, "unbind"), gpu, 0, "unbind");
+        check_write(bridge_attribute("reset_subordinate"), "1", 0, "reset_subordinate");
+        check(hex_of("vendor") == config_vendor(), "the config space answers after it");
+        check_write(of_driver(driver, "bind"), gpu, 0, "bind");
+}
+
+/* The VGA arbiter */
+
+static const char *arbiter_says(int fd) {
+        static char text[512];
+        ssize_t n = read(fd, text, sizeof(text) - 1);
+
+        if (n < 0)
+                return "(unreadable)";
+        text[n] = 0;
+        return text;
+}
+
+static void check_arbiter(int fd, const char *words, int expected, const char *what) {
+        int r = write(fd, words, strlen(words)) < 0 ? errno : 0;
+
+        check(r == expected, "vga_arbiter: %s: %s", what, expected == 0 ? "success" : strerrorname_np(expected));
+}
+
+static bool arbiter_decodes(int fd, const char *expected) {
+        char part[64];
+
+        (void) snprintf(part, sizeof(part), "decodes=%s,", expected);
+        return strstr(arbiter_says(fd), part) != NULL;
+}
+
+static void test_arbiter(void) {
+        int fd = open("/dev/vga_arbiter", O_RDWR | O_CLOEXEC);
+        static char huge[64];
+
+        check(fd >= 0, "/dev/vga_arbiter can be opened");
+        memset(huge, 'x', sizeof(huge));
+        check(write(fd, huge, sizeof(huge)) < 0 && errno == EINVAL, "vga_arbiter: 64 bytes: EINVAL");
+        check_arbiter(fd, "nonsense", EPROTO, "an unknown word");
+        check_arbiter(fd, "target nonsense", EPROTO, "a target that is no address");
+        check_arbiter(fd, "target PCI:0000:ff:1f.7", ENODEV, "a target that is not there");
+        if ((hex_of("class") >> 8) != 0x0300) {
+                check_arbiter(fd, path_of("target PCI:%s", gpu), ENODEV, "a target that is no VGA card");
+                (void) close(fd);
+                return;
+        }
+        check_arbiter(fd, path_of("target PCI:%s", gpu), 0, "a VGA card as the target");
+        check(strncmp(arbiter_says(fd), "count:", 6) == 0 && strstr(arbiter_says(fd), path_of(",PCI:%s,decodes=", gpu)),
+              "vga_arbiter: each read tells of the target, whatever was read and written before");
+        check_arbiter(fd, "decodes nonsense", EPROTO, "decodes of nonsense");
+        check_write(of_driver(driver, "unbind"), gpu, 0, "unbind");
+        check_arbiter(fd, "decodes none", 0, "decodes none without a driver");
+        check(arbiter_decodes(fd, "none"), "vga_arbiter: it decodes none");
+        check_write(attribute("driver_override"), VFIO, 0, "override with " VFIO);
+        check_write(of_driver(VFIO, "bind"), gpu, 0, "bind to " VFIO);
+        check(arbiter_decodes(fd, "io+mem"), "vga_arbiter: " VFIO " has set io+mem");
+        check_arbiter(fd, "decodes none", 0, "decodes none while the driver has a client");
+        check(arbiter_decodes(fd, "io+mem"), "vga_arbiter: that had no effect");
+        check_write(of_driver(VFIO, "unbind"), gpu, 0, "unbind from " VFIO);
+        check_arbiter(fd, "decodes io+mem", 0, "decodes io+mem");
+        check(arbiter_decodes(fd, "io+mem"), "vga_arbiter: it decodes io+mem");
+        check_write(attribute("driver_override"), "\n", 0, "no override");
+        check_write(of_driver(driver, "bind"), gpu, 0, "bind");
+        (void) close(fd);
+}
+
+/* The clock that wakes a host */
+
+static void test_wakealarm(void) {
+        const char *alarm = "/sys/class/rtc/rtc0/wakealarm";
+
+        if (!exists(alarm)) {
+                note("there is no rtc0 that can wake this host");
+                return;
+        }
+        check_read(alarm, "", "wakealarm is empty without an alarm");
+        check_write(alarm, "nonsense", EINVAL, "wakealarm of nonsense");
+        check_write(alarm, "+=5", EINVAL, "an alarm that is not set cannot be pushed");
+        check_write(alarm, "+3600", 0, "an alarm in an hour");
+        check(strlen(read_text(alarm)) > 1, "wakealarm tells it");
+        check_write(alarm, "+3600", EBUSY, "a second alarm");
+        check_write(alarm, "0", 0, "wakealarm 0");
+        check_read(alarm, "", "wakealarm is empty again");
+}
+
 /* uevents */
 
 static int uevent_socket(void) {
@@ -430,6 +535,9 @@ static void test_held_sound(void) {
         p.fd = (int) syscall(SYS_pidfd_open, writer, 0);
         check(poll(&p, 1, STILL_BLOCKED_MS) == 0, "the unbind of the audio function waits for who has its control open");
         check(!exists(path_of(DEVICES "/%s/driver", audio)), "the driver link is already gone");
+        if (exists(bridge_attribute("reset_subordinate")))
+                check_write(bridge_attribute("reset_subordinate"), "1", EAGAIN,
+                            "reset_subordinate while a lock below is held");
         (void) close(control_fd);
         check(poll(&p, 1, EVENT_DEADLINE_MS) == 1, "it ends when the control is closed");
         (void) close(p.fd);
@@ -463,6 +571,9 @@ int main(int argc, char *argv[]) {
         test_default_driver();
         test_power();
         test_reset();
+        test_subordinate();
+        test_arbiter();
+        test_wakealarm();
         test_uevents();
         test_held_sound();
         test_remove_and_rescan();
