@@ -306,7 +306,7 @@ static void make_plan(Job *j) {
                 job_refuse(j, GPUPT_ERROR_INCONSISTENT, strempty(message));
                 return;
         }
-        gpu_plan_input(j->gpu, j->intent->operation == OPERATION_DETACH ? j->shown : j->gpu->holders, &input);
+        gpu_plan_input(j->gpu, j->shown, &input);
         r = plan_build(&input, j->intent->operation, &j->options, &plan, &message);
         if (r > 0) {
                 job_refuse(j, plan_refusal_error(r), message);

@@ -23,7 +23,7 @@ struct Job {
         Gpu *gpu; /* weak; outlives the job */
         Intent *intent;
         PlanOptions options;
-        Holders *shown; /* whom the caller was shown, and force may end; NULL without force */
+        Holders *shown; /* the census that the caller was asked over: force may end these alone; NULL: there was none */
         char *sender;   /* unique name of the caller, for limits; NULL after a restart */
 
         JobState state;

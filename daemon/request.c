@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* request: the way of a method call that changes something: cheap refusals, then (for force) a census of whom it would
- * end, then polkit, then the same refusals again, then the job. Cheap refusals come first so that nobody is asked for a password for
- * something that cannot be done. */
+/* request: the way of a method call that changes something: cheap refusals, then a census where it matters who holds the
+ * card (whom force would end, which VM an attach would disturb), then polkit, then the same refusals again, then the job.
+ * Cheap refusals come first so that nobody is asked for a password for something that cannot be done. */
 
 #include "request.h"
 
@@ -26,6 +26,7 @@ struct Request {
         uint32_t uid;
         Holders *shown;
         CensusWaiter *census;
+        bool joined;        /* that census was running before */
         PolkitQuery *query;
         RomRead *rom; /* weak */
         LIST_FIELDS(Request, requests);
@@ -129,7 +130,7 @@ static int plan_now(const Request *q, const Gpu *g, Plan **ret, sd_bus_error *er
         PlanInput input;
         int r;
 
-        gpu_plan_input(g, q->operation == OPERATION_DETACH ? q->shown : g->holders, &input);
+        gpu_plan_input(g, q->shown, &input);
         r = plan_build(&input, q->operation, &q->options, ret, &message);
         return r > 0 ? sd_bus_error_set(error, plan_refusal_error(r), message) : r;
 }
@@ -238,9 +239,11 @@ static void on_polkit(PolkitVerdict verdict, void *userdata) {
 
 /* One line for the dialog: whom it ends, and what it does. */
 static char *plan_sentence(const Request *q, const Plan *plan) {
-        _cleanup_free_ char *who = q->shown && q->shown->n > 0 ? holders_describe(q->shown) : NULL;
+        _cleanup_free_ char *who = NULL;
         char *text;
 
+        if (q->operation == OPERATION_DETACH && q->shown && q->shown->n > 0)
+                who = holders_describe(q->shown);
         if (asprintf(&text, "%zu steps%s%s%s%s", plan->n, who ? "; ends: " : "", strempty(who),
                      q->options.disrupt_session ? "; the session that uses its display is disrupted" : "",
                      q->options.access ? "; the caller gets access to it" : "") < 0)
@@ -294,22 +297,29 @@ static int reply_plan(Request *q, const Plan *plan) {
         return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
 }
 
-/* With all that has to be known: refuse, or answer, or ask. Negative: the caller reports it. */
-static int proceed(Request *q, Gpu *g, sd_bus_error *error) {
-        _cleanup_(plan_freep) Plan *plan = NULL;
+static int consider(const Request *q, const Gpu *g, Plan **ret, sd_bus_error *error) {
+        return q->kind == REQUEST_PLAN ? plan_now(q, g, ret, error) : check_request(q, g, ret, error);
+}
+
+/* Whom it would end, or which VM is in its way, is never told by what was seen some time ago: a VM manager with a private /dev
+ * opens and closes nodes that nobody can watch. */
+static bool needs_census(const Request *q, const Plan *plan) {
+        if (q->operation == OPERATION_DETACH)
+                return q->options.force;
+        return plan->n > 0 && !q->options.has_wait;
+}
+
+/* With all that has to be known: answer, or ask. Negative: the caller reports it. */
+static int proceed(Request *q, const Gpu *g, const Plan *plan, sd_bus_error *error) {
         int r;
 
         if (q->kind == REQUEST_PLAN) {
-                r = plan_now(q, g, &plan, error);
-                if (r >= 0)
-                        r = reply_plan(q, plan);
+                r = reply_plan(q, plan);
                 if (r >= 0)
                         request_free(q);
                 return r;
         }
-        r = check_request(q, g, &plan, error);
-        if (r >= 0)
-                r = authorise(q, g, plan);
+        r = authorise(q, g, plan);
         if (r == -EDQUOT)
                 return sd_bus_error_set(error, SD_BUS_ERROR_LIMITS_EXCEEDED, "You have too many questions open at polkit.");
         return r;
@@ -318,6 +328,7 @@ static int proceed(Request *q, Gpu *g, sd_bus_error *error) {
 static void on_census(int census_error, const Holders *holders, void *userdata) {
         Request *q = ASSERT_PTR(userdata);
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        _cleanup_(plan_freep) Plan *plan = NULL;
         Gpu *g = manager_find_gpu(q->manager, q->gpu);
         int r;
 
@@ -327,10 +338,16 @@ static void on_census(int census_error, const Holders *holders, void *userdata) 
                                      "The census of the holders did not end: a process on this host does not answer /proc.");
         else if (!g)
                 r = sd_bus_error_setf(&error, GPUPT_ERROR_NO_SUCH_GPU, "%s is not there any more.", q->gpu);
-        else {
+        else if (q->joined) {
+                /* It may have passed the process that matters before the call came. */
+                q->joined = false;
+                r = gpu_census(g, on_census, q, &q->census);
+        } else {
                 r = holders_copy(holders, &q->shown);
                 if (r >= 0)
-                        r = proceed(q, g, &error);
+                        r = consider(q, g, &plan, &error);
+                if (r >= 0)
+                        r = proceed(q, g, plan, &error);
         }
         if (r < 0)
                 fail(q, r, &error);
@@ -355,20 +372,21 @@ static int read_options(Request *q, Gpu *g, sd_bus_message *message, sd_bus_erro
 /* Reads the options and goes as far as it can at once. */
 static int submit(Request *owned, Gpu *g, sd_bus_message *message, sd_bus_error *error) {
         _cleanup_(request_freep) Request *q = owned;
+        _cleanup_(plan_freep) Plan *plan = NULL;
         int r;
 
         r = read_options(q, g, message, error);
         if (r < 0)
                 return r;
-        if (q->options.force && q->operation == OPERATION_DETACH) {
-                _cleanup_(plan_freep) Plan *plan = NULL;
-
-                /* What can be refused without a census is refused before it. */
-                r = q->kind == REQUEST_PLAN ? plan_now(q, g, &plan, error) : check_request(q, g, &plan, error);
-                if (r >= 0)
-                        r = gpu_census(g, on_census, q, &q->census);
+        /* What can be refused without a census is refused before it. */
+        r = consider(q, g, &plan, error);
+        if (r < 0)
+                return r;
+        if (needs_census(q, plan)) {
+                q->joined = g->census;
+                r = gpu_census(g, on_census, q, &q->census);
         } else
-                r = proceed(q, g, error);
+                r = proceed(q, g, plan, error);
         if (r < 0)
                 return r;
         /* It lives on in the manager's list, or is over. */

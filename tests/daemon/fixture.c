@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/mount.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -536,14 +537,19 @@ const char *node_of(Scene *s, const char *address, const char *name) {
 }
 
 /* A script, so that name and command line may be what a test needs: the kernel names a process by the script. */
-static pid_t script_start(Scene *s, const char *name, const char *option, const char *value, const char *node) {
-        static const char never[] = "/run/gpuptd-sim/never";
-        g_autofree char *script = g_build_filename("/run/gpuptd-sim", name, NULL);
-        pid_t pid;
+static char *write_script(const char *name) {
+        char *script = g_build_filename("/run/gpuptd-sim", name, NULL);
 
         put_file(script, "#!/bin/sh\nexec 5<>\"$3\"\nread _ </run/gpuptd-sim/never\n");
         g_assert_cmpint(chmod(script, 0755), ==, 0);
-        g_assert_true(mkfifo(never, 0600) == 0 || errno == EEXIST);
+        g_assert_true(mkfifo("/run/gpuptd-sim/never", 0600) == 0 || errno == EEXIST);
+        return script;
+}
+
+static pid_t script_start(Scene *s, const char *name, const char *option, const char *value, const char *node) {
+        g_autofree char *script = write_script(name);
+        pid_t pid;
+
         pid = fork();
         g_assert_cmpint(pid, >=, 0);
         if (pid == 0) {
@@ -563,6 +569,39 @@ pid_t vm_start(Scene *s, const char *name, const char *node) {
         g_autofree char *guest = g_strdup_printf("guest=%s,debug-threads=on", name);
 
         return script_start(s, "qemu-system-x86_64", "-name", guest, node);
+}
+
+/* In a mount namespace with an empty file system where the node's directory is. */
+static int open_privately(const char *node) {
+        g_autofree char *directory = g_path_get_dirname(node);
+
+        if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+            mount("tmpfs", directory, "tmpfs", 0, NULL) < 0)
+                return -errno;
+        return RET_NERRNO(open(node, O_RDWR | O_CREAT, 0600));
+}
+
+pid_t vm_start_privately(const char *name, const char *node) {
+        g_autofree char *script = write_script("qemu-system-x86_64"), *guest = g_strdup_printf("guest=%s", name);
+        int ends[2];
+        char error;
+        pid_t pid;
+
+        g_assert_cmpint(pipe2(ends, O_CLOEXEC), ==, 0);
+        pid = fork();
+        g_assert_cmpint(pid, >=, 0);
+        if (pid == 0) {
+                (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+                if (open_privately(node) >= 0)
+                        (void) execl(script, script, "-name", guest, node, NULL);
+                (void) !write(ends[1], "x", 1);
+                _exit(EXIT_FAILURE);
+        }
+        (void) close(ends[1]);
+        /* The end of the file is the exec. */
+        g_assert_cmpint((int) read(ends[0], &error, 1), ==, 0);
+        (void) close(ends[0]);
+        return pid;
 }
 
 pid_t shell_write(const char *path, const char *text) {

@@ -105,6 +105,8 @@ const char *node_of(Scene *s, const char *address, const char *name);
 pid_t process_start(Scene *s, const char *name, const char *node);
 /* A virtual machine of bare QEMU likewise. */
 pid_t vm_start(Scene *s, const char *name, const char *node);
+/* One whose manager has given it a /dev of its own, as libvirt does: nobody sees when it opens the node. */
+pid_t vm_start_privately(const char *name, const char *node);
 /* Somebody's shell that writes into /sys, for as long as that may take. Exit status: the errno. */
 pid_t shell_write(const char *path, const char *text);
 int shell_wait(Scene *s, pid_t pid);

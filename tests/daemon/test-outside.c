@@ -203,6 +203,33 @@ static void test_vm(void) {
         assert_as_at_first(s);
 }
 
+/* A VM manager with a private /dev opens and closes the node where nobody can watch: what was seen last is no reason to refuse
+ * an attach, nor to begin one. */
+static void test_vm_unseen(void) {
+        g_autoptr(Scene) s = scene_new("desktop", NULL);
+        const char *error;
+        const JobEnd *end;
+        pid_t vm, seen;
+
+        assert_end(s, detach(s, CARD, ""), "done", "");
+        vm = vm_start_privately("win10", GROUP);
+        g_assert_cmpstr(state_of(s, CARD), ==, "detached");
+        end = attach(s, CARD, "");
+        assert_end(s, end, "refused", "InUse");
+        assert_has(end->message, "win10");
+        g_assert_null(plan(s, "attach", CARD, "", &error));
+        g_assert_cmpstr(error, ==, GPUPT_ERROR_IN_USE);
+
+        /* Somebody opens the node itself, which makes the daemon look. */
+        seen = process_start(s, "looker", GROUP);
+        wait_state(s, CARD, "assigned");
+        sim_let_go(s->m, seen);
+        wait_gpu_property(s, CARD, "VirtualMachine", "(qemu win10)");
+        sim_let_go(s->m, vm);
+        assert_end(s, attach(s, CARD, ""), "done", "");
+        assert_as_at_first(s);
+}
+
 /* An attach that says how long it may take waits for the machine's end. */
 static void test_vm_wait(void) {
         g_autoptr(Scene) s = scene_new("desktop", NULL);
@@ -310,6 +337,7 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/outside/newcomer", test_newcomer);
         g_test_add_func("/outside/remove", test_remove);
         g_test_add_func("/outside/vm", test_vm);
+        g_test_add_func("/outside/vm-unseen", test_vm_unseen);
         g_test_add_func("/outside/vm-wait", test_vm_wait);
         g_test_add_func("/outside/vm-restart", test_vm_restart);
         g_test_add_func("/outside/foreign-stuck", test_foreign_stuck);
