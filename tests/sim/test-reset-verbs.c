@@ -33,6 +33,7 @@ static void test_measure(void) {
         g_assert_cmpint(f->dstate, ==, 0);
         g_assert_cmpuint(f->link_speed, ==, 3);
         g_assert_cmpuint(f->link_width, ==, 16);
+        g_assert_cmpint(f->link_active, !=, 0);
         g_assert_cmpuint(f->unassigned, ==, 0);
         g_assert_cmpstr(f->decodes, ==, "io+mem");
         g_assert_null(measurement_find(healthy, "0000:08:00.1")->decodes);
@@ -48,7 +49,9 @@ static void test_measure(void) {
         g_assert_cmphex(f->vendor, ==, 0xffff);
         g_assert_cmphex(f->header_type, ==, 0x7f);
         g_assert_cmpint(f->dstate, ==, -1);
-        g_assert_false(f->has_link);
+        /* Of the link there is only the port's word, where it has one. */
+        g_assert_cmpuint(f->link_speed, ==, 0);
+        g_assert_cmpint(f->link_active, ==, f->has_link ? 0 : -1);
 }
 
 /* A config space that cannot be read is no error either: there is no `measured` line. */
@@ -61,6 +64,13 @@ static void test_measure_unreadable(void) {
         g_assert_false(measurement_find(measurement, "0000:08:00.0")->read);
 }
 
+static int64_t sensor_value(const Measured *f, const char *name) {
+        for (size_t i = 0; i < f->n_sensors; i++)
+                if (streq(f->sensors[i].name, name))
+                        return f->sensors[i].value;
+        g_error("there is no sensor %s", name);
+}
+
 static void test_sensors(void) {
         g_autoptr(SimMachine) m = sim_machine_new("desktop");
         _cleanup_(measurement_freep) Measurement *measurement = measurement_new();
@@ -69,14 +79,38 @@ static void test_sensors(void) {
         read_answer(measurement, "sensors 0000:08:00.0");
         f = measurement_find(measurement, "0000:08:00.0");
         g_assert_nonnull(f);
-        g_assert_cmpuint(f->n_sensors, >, 0);
         g_assert_false(f->read);
-        for (size_t i = 0; i < f->n_sensors; i++)
-                if (streq(f->sensors[i].name, "temp1"))
-                        g_assert_cmpint(f->sensors[i].value, >, 1000);
+        g_assert_cmpint(sensor_value(f, "temp1"), ==, 29000);
+        g_assert_cmpint(sensor_value(f, "fan1"), ==, 1180);
+        g_assert_cmpint(sensor_value(f, "pwm1"), ==, 99);
+        g_assert_cmpint(sensor_value(f, "power1"), ==, 23850000);
         /* Without a driver there is nobody to ask. */
         assert_ok("unbind 0000:08:00.0 nouveau");
         assert_ok("sensors 0000:08:00.0 0000:08:00.1 0000:0f:00.0");
+}
+
+/* One that cannot be read, one that is no number, more than there may be: the others are there. */
+static void test_sensors_strange(void) {
+        g_autoptr(SimMachine) m = sim_machine_new("desktop");
+        _cleanup_(measurement_freep) Measurement *failing = measurement_new(), *many = measurement_new();
+        g_autoptr(GDir) dir = g_dir_open("/sys/" DEVICES "0000:08:00.0/hwmon", 0, NULL);
+        g_autofree char *path = g_strdup_printf("read:hwmon/%s/temp1_input", g_dir_read_name(dir));
+
+        (void) sim_fault(m, "0000:08:00.0", path, "errno=EIO");
+        (void) sim_command(m, "sensor 0000:08:00.0 temp2_input -40000");
+        (void) sim_command(m, "sensor 0000:08:00.0 temp2_crit 90000");
+        assert_ok("unbind 0000:08:00.0 nouveau");
+        assert_ok("bind 0000:08:00.0 nouveau");
+        read_answer(failing, "sensors 0000:08:00.0");
+        g_assert_cmpuint(measurement_find(failing, "0000:08:00.0")->n_sensors, ==, 4);
+        g_assert_cmpint(sensor_value(measurement_find(failing, "0000:08:00.0"), "temp2"), ==, -40000);
+
+        for (unsigned i = 3; i < 50; i++)
+                (void) sim_command(m, "sensor 0000:08:00.0 temp%u_input %u", i, i);
+        assert_ok("unbind 0000:08:00.0 nouveau");
+        assert_ok("bind 0000:08:00.0 nouveau");
+        read_answer(many, "sensors 0000:08:00.0");
+        g_assert_cmpuint(measurement_find(many, "0000:08:00.0")->n_sensors, ==, MEASURED_SENSORS_MAX);
 }
 
 static void test_wake(void) {
@@ -335,6 +369,44 @@ static void test_restore_decodes_owned(void) {
         assert_ok("restore-decodes 0000:08:00.0");
 }
 
+/* Removed, kept, and there again: the host's driver does not get it, since its module is loaded by udev alone. */
+static void test_keep(void) {
+        g_autoptr(SimMachine) m = sim_machine_new("desktop");
+
+        g_assert_cmpint(g_mkdir_with_parents("/run/gpuptd", 0700), ==, 0);
+        assert_ok("unbind 0000:08:00.0 nouveau");
+        (void) sim_command(m, "module nouveau unload");
+        for (unsigned i = 0; i < 2; i++)
+                assert_ok("keep 0000:08:00.0 vfio-pci");
+        assert_ok("remove 0000:08:00.0");
+        assert_ok("rescan 0000:08 0000:08:00.0");
+        (void) sim_command(m, "wait-udev");
+        g_assert_cmpstr(sim_override_of(m, "0000:08:00.0"), ==, "vfio-pci");
+        g_assert_null(sim_driver_of(m, "0000:08:00.0"));
+
+        for (unsigned i = 0; i < 2; i++)
+                assert_ok("keep 0000:08:00.0 \\-");
+        assert_ok("remove 0000:08:00.0");
+        assert_ok("rescan 0000:08 0000:08:00.0");
+        (void) sim_command(m, "wait-udev");
+        g_assert_null(sim_override_of(m, "0000:08:00.0"));
+}
+
+static void test_alarm(void) {
+        g_autoptr(SimMachine) m = sim_machine_new("desktop");
+
+        /* Over one that is set. */
+        for (unsigned i = 0; i < 2; i++) {
+                assert_ok("alarm rtc0 100");
+                g_assert_cmpstr(sim_read(m, "class/rtc/rtc0/wakealarm"), !=, "");
+        }
+        for (unsigned i = 0; i < 2; i++) {
+                assert_ok("alarm rtc0 0");
+                g_assert_cmpstr(sim_read(m, "class/rtc/rtc0/wakealarm"), ==, "");
+        }
+        assert_error("alarm rtc1 5", ENODEV, "rtc1");
+}
+
 int main(int argc, char *argv[]) {
         sim_init(&argc, &argv);
         (void) setenv(ENV_PLAIN_NODES, "1", 1);
@@ -354,5 +426,8 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/reset-verbs/eject", test_eject);
         g_test_add_func("/reset-verbs/restore-decodes", test_restore_decodes);
         g_test_add_func("/reset-verbs/restore-decodes-owned", test_restore_decodes_owned);
+        g_test_add_func("/reset-verbs/sensors-strange", test_sensors_strange);
+        g_test_add_func("/reset-verbs/keep", test_keep);
+        g_test_add_func("/reset-verbs/alarm", test_alarm);
         return g_test_run();
 }
