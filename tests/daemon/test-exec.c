@@ -203,14 +203,16 @@ static void test_restart(void) {
         g_autofree char *fifo = g_strdup("/run/gpuptd-sim/go");
         Ended before = {}, after = {};
         Client c, d;
+        Exec *x;
         FILE *f;
 
         g_assert_cmpint(mkfifo(fifo, 0600), ==, 0);
         client_init(&c, m);
-        (void) run(&c, "read word < /run/gpuptd-sim/go; exit 6", LONG, 4096, &before);
+        x = run(&c, "read word < /run/gpuptd-sim/go; exit 6", LONG, 4096, &before);
         settle(&c);
         wait_active(m);
-        client_done(&c); /* the Exec is lost as it is when a process ends */
+        client_done(&c); /* as when a process ends: it can say nothing more */
+        exec_free(x);
         g_assert_false(before.ended);
 
         client_init(&d, m);
