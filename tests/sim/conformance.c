@@ -337,7 +337,8 @@ static void test_subordinate(void) {
                 note("this kernel has no reset_subordinate");
                 return;
         }
-        check_write(bridge_attribute("reset_subordinate"), "2", EINVAL, "reset_subordinate of anything but 1");
+        check_write(bridge_attribute("reset_subordinate"), "nonsense", EINVAL, "reset_subordinate of what is no number");
+        check_write(bridge_attribute("reset_subordinate"), "0", 0, "reset_subordinate 0 does nothing");
         check_write(of_driver(driver, "unbind"), gpu, 0, "unbind");
         check_write(bridge_attribute("reset_subordinate"), "1", 0, "reset_subordinate");
         check(hex_of("vendor") == config_vendor(), "the config space answers after it");

@@ -188,9 +188,12 @@ static void reset_one(Device *d, _unused_ void *data) {
 int reset_subordinate_store(void *object, const char *data, size_t n, _unused_ off_t offset) {
         Device *d = object;
         bool busy = d->lock;
+        unsigned long value;
+        int r;
 
-        if (!text_is(data, n, "1"))
-                return -EINVAL;
+        r = text_number(data, n, &value);
+        if (r < 0 || value == 0) /* any other number than 0, unlike `reset` */
+                return r;
         device_each_below(d, check_unlocked, &busy);
         if (busy)
                 return -EAGAIN;
