@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* measurement: what a worker measured, read and written as word lines. Pure: it opens nothing, and it finds nothing good or
- * bad. Whatever it accepts it can write, and read again to the same. */
+/* measurement: what a worker measured, read and written as word lines. Pure: it opens nothing, and it finds nothing
+ * good or bad. Whatever it accepts it can write, and read again to the same. */
 
 #include "measurement.h"
 

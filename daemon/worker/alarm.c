@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* alarm: the wake alarm of a real-time clock. There is one per clock, and it is whoever's wrote last: a write over an alarm
- * that is set is refused (drivers/rtc/sysfs.c wakealarm_store()), so it is cleared first. */
+/* alarm: the wake alarm of a real-time clock. There is one per clock, and it is whoever's wrote last: a write over an
+ * alarm that is set is refused (drivers/rtc/sysfs.c wakealarm_store()), so it is cleared first. */
 
 #include "worker/alarm.h"
 

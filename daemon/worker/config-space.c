@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* config-space: reads configuration space and walks its list of capabilities, which may be a circle or lead anywhere: as
- * drivers/pci/pci.c __pci_find_next_cap_ttl(), with a limit on the steps. */
+/* config-space: reads configuration space and walks its list of capabilities, which may be a circle or lead anywhere:
+ * as drivers/pci/pci.c __pci_find_next_cap_ttl(), with a limit on the steps. */
 
 #include "worker/config-space.h"
 

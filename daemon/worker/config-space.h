@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* config-space: the first 256 bytes of a function's configuration space, as they are now, and where a capability lies in
- * them. Reading wakes the function and waits for a reset that is under way (drivers/pci/access.c pci_wait_cfg()), so it may
- * take a minute. What is read is the card's, and a sick one may say anything. */
+/* config-space: the first 256 bytes of a function's configuration space, as they are now, and where a capability lies
+ * in them. Reading wakes the function and waits for a reset that is under way (drivers/pci/access.c pci_wait_cfg()),
+ * so it may take a minute. What is read is the card's, and a sick one may say anything. */
 
 #include "util/cleanup.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /* hotplug: `remove` and `rescan`. Both run under one lock of the whole PCI core (drivers/pci/probe.c
- * pci_lock_rescan_remove()): one that hangs in a driver blocks every other one on the host. So nothing is removed here that
- * has a driver, but where a VM is to be asked that way. */
+ * pci_lock_rescan_remove()): one that hangs in a driver blocks every other one on the host. So nothing is removed here
+ * that has a driver, but where a VM is to be asked that way. */
 
 #include "worker/hotplug.h"
 
@@ -50,8 +50,8 @@ static int wait_gone(Work *w, const PciDevice *d) {
         return 0;
 }
 
-/* The file goes before the function does (drivers/pci/pci-sysfs.c remove_store(), device_remove_file_self()): without it
- * somebody else is removing the function right now. */
+/* The file goes before the function does (drivers/pci/pci-sysfs.c remove_store(), device_remove_file_self()): without
+ * it somebody else is removing the function right now. */
 static int remove_device(Work *w, const PciDevice *d) {
         int r;
 
@@ -87,7 +87,8 @@ int verb_eject(Work *w) {
 static bool bus_valid(const char *bus) {
         char address[PCI_ADDRESS_MAX];
 
-        return snprintf(address, sizeof(address), "%s:00.0", bus) < (int) sizeof(address) && pci_address_valid(address);
+        return snprintf(address, sizeof(address), "%s:00.0", bus) < (int) sizeof(address) &&
+               pci_address_valid(address);
 }
 
 /* The missing ones in one sentence; NULL if all are there. Newly allocated. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* hotplug: takes functions from the bus and finds them again, and says for whom they are kept meanwhile. See step.h. */
+/* hotplug: takes functions from the bus and finds them again, and says for whom they are kept meanwhile. See step.h.
+ * */
 
 #include "worker/work.h"
 

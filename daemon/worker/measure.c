@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* measure: reads what a function itself says, where the attributes of sysfs say what the kernel remembers: `vendor` stays
- * right on a dead card, `power_state` is what was last written. Whatever is wrong with the card is left out of the answer
- * or stands in it as it was read; only a request that makes no sense is an error. */
+/* measure: reads what a function itself says, where the attributes of sysfs say what the kernel remembers: `vendor`
+ * stays right on a dead card, `power_state` is what was last written. Whatever is wrong with the card is left out of
+ * the answer or stands in it as it was read; only a request that makes no sense is an error. */
 
 #include "worker/measure.h"
 
@@ -25,7 +25,8 @@
 #define RESOURCE_MEM 0x200U         /* include/linux/ioport.h IORESOURCE_MEM, */
 #define RESOURCE_UNSET 0x20000000U  /* IORESOURCE_UNSET */
 
-/* Where the PCI Express capability is, if what has it is one end of a link: drivers/pci/access.c pcie_cap_has_lnkctl(). */
+/* Where the PCI Express capability is, if what has it is one end of a link: drivers/pci/access.c
+ * pcie_cap_has_lnkctl(). */
 static size_t find_link(const ConfigSpace *c, bool port) {
         size_t at = config_space_capability(c, CAPABILITY_PCIE, PCIE_LINK_END);
 
@@ -77,8 +78,8 @@ static void measure_link(const PciDevice *d, const ConfigSpace *c, Measured *f) 
         f->link_active = measure_link_active(d) == 1 ? 1 : -1;
 }
 
-/* "START END FLAGS" of one BAR: drivers/pci/pci-sysfs.c resource_show(). One that got no place has its size between start
- * and end, and start 0; nothing but zeros is no BAR (__pci_read_base()). */
+/* "START END FLAGS" of one BAR: drivers/pci/pci-sysfs.c resource_show(). One that got no place has its size between
+ * start and end, and start 0; nothing but zeros is no BAR (__pci_read_base()). */
 static uint64_t unassigned_size(const char *line) {
         unsigned long long start, end, flags;
 

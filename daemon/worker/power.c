@@ -73,8 +73,9 @@ int verb_pin_power(Work *w) {
         return r;
 }
 
-/* power_state is what the kernel last knew ("unknown" after an unbind: drivers/pci/pci-driver.c pci_device_remove()), PMCSR
- * what the function says. A card that has fallen off the bus is D3cold for the one (pci_power_up()), all ones for the other. */
+/* power_state is what the kernel last knew ("unknown" after an unbind: drivers/pci/pci-driver.c pci_device_remove()),
+ * PMCSR what the function says. A card that has fallen off the bus is D3cold for the one (pci_power_up()), all ones
+ * for the other. */
 static int check_awake(Work *w, const PciDevice *d) {
         _cleanup_free_ char *state = NULL;
         ConfigSpace c;
@@ -128,8 +129,8 @@ static int set_power(Work *w, const char *address, const char *control, const ch
         return r;
 }
 
-/* One that has left the bus must not keep the bridges above it awake: each is tried, and an error other than that counts
- * more. */
+/* One that has left the bus must not keep the bridges above it awake: each is tried, and an error other than that
+ * counts more. */
 int verb_restore_power(Work *w) {
         int r, k;
 

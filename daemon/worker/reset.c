@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* reset: writes to `reset` and `reset_subordinate`. Neither asks who uses the card (drivers/pci/pci.c pci_reset_function()),
- * and a single write may take 65 s for each method (pci_dev_wait()). That a method is listed means only that it was thought
- * possible when the function was added, before its siblings were there (drivers/pci/probe.c pci_device_add()). */
+/* reset: writes to `reset` and `reset_subordinate`. Neither asks who uses the card (drivers/pci/pci.c
+ * pci_reset_function()), and a single write may take 65 s for each method (pci_dev_wait()). That a method is listed
+ * means only that it was thought possible when the function was added, before its siblings were there
+ * (drivers/pci/probe.c pci_device_add()). */
 
 #include "worker/reset.h"
 
@@ -29,8 +30,8 @@ static int write_methods(Work *w, const PciDevice *d, const char *list) {
         return pci_device_write(w, d, RESET_METHOD, *list ? list : "\n");
 }
 
-/* The list is made to be this one method. Every method that is written is probed (reset_method_store()): -EINVAL is the
- * kernel's way to say that the card does not have it. */
+/* The list is made to be this one method. Every method that is written is probed (reset_method_store()): -EINVAL is
+ * the kernel's way to say that the card does not have it. */
 static int choose_method(Work *w, const PciDevice *d, const char *method, const char *former) {
         _cleanup_free_ char *now = NULL;
         int r;
@@ -61,9 +62,9 @@ static int set_methods(Work *w, const PciDevice *d, const char *list, char **ret
         return r < 0 ? r : pci_device_read(w, d, RESET_METHOD, ret_now);
 }
 
-/* The former list is probed as well, all or nothing, and now the siblings are there: `bus` of the first function of a card
- * was listed and cannot be listed again. Then the kernel makes its own list, which is what the card can do, and the answer
- * says so. Needs a Work of its own, since the reset may have failed and keeps its text. */
+/* The former list is probed as well, all or nothing, and now the siblings are there: `bus` of the first function of a
+ * card was listed and cannot be listed again. Then the kernel makes its own list, which is what the card can do, and
+ * the answer says so. Needs a Work of its own, since the reset may have failed and keeps its text. */
 static int restore_methods(Work *w, const PciDevice *d, const char *former) {
         _cleanup_free_ char *now = NULL;
         int r;
@@ -85,8 +86,8 @@ static int restore_methods(Work *w, const PciDevice *d, const char *former) {
         return work_fail(w, r < 0 ? r : -EIO, "putting '%s' back into " RESET_METHOD " of %s", former, d->address);
 }
 
-/* ENOTTY has two meanings: the card has no such reset, or it did not come back from it (pci_dev_wait() gives up with the
- * same errno, so that the next method has its turn). */
+/* ENOTTY has two meanings: the card has no such reset, or it did not come back from it (pci_dev_wait() gives up with
+ * the same errno, so that the next method has its turn). */
 static int explain_refusal(Work *w, const PciDevice *d, const char *method) {
         ConfigSpace c;
 
@@ -114,7 +115,8 @@ static int add_failure(Work *w, int r, Work *restoring, int restored) {
         if (restored < 0 && r >= 0)
                 w->text = TAKE_PTR(restoring->text);
         else if (restored < 0)
-                (void) work_fail(w, r, "%s; and %s: %s", strempty(first), strempty(restoring->text), strerror(-restored));
+                (void) work_fail(w, r, "%s; and %s: %s", strempty(first), strempty(restoring->text),
+                                 strerror(-restored));
         else
                 w->text = TAKE_PTR(first);
         free(restoring->text);
@@ -151,8 +153,8 @@ int verb_reset(Work *w) {
         return *method ? reset_by(w, &d, method) : write_reset(w, &d, method);
 }
 
-/* A bridge that the kernel gave no bus: on 6.12 the write would be the end of it (reset_subordinate_store() does not look
- * whether there is one). */
+/* A bridge that the kernel gave no bus: on 6.12 the write would be the end of it (reset_subordinate_store() does not
+ * look whether there is one). */
 static bool has_bus_below(const PciDevice *d) {
         _cleanup_closedir_ DIR *dir = open_directory_at(d->fd, "pci_bus");
 
@@ -176,8 +178,8 @@ int verb_reset_below(Work *w) {
         while ((r = pci_device_write(w, &d, "reset_subordinate", "1")) == -EAGAIN) {
                 (void) work_forgive(w);
                 if (!wait_a_moment(deadline))
-                        return work_fail(w, -EBUSY, "resetting everything below %s: one of the functions there is in use by "
-                                         "another kernel call", d.address);
+                        return work_fail(w, -EBUSY, "resetting everything below %s: another kernel call has one of the "
+                                         "functions there", d.address);
         }
         if (r == -ENOENT)
                 return work_fail(w, -ENOTTY, "%s has no reset_subordinate: the kernel is too old", d.address);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* sensors: reads hwmon below a function, in the kernel's units (Documentation/hwmon/sysfs-interface.rst). A driver may wake
- * the card for it, wait for its firmware, or refuse (amdgpu answers EPERM while the card sleeps): what cannot be read has
- * no line. */
+/* sensors: reads hwmon below a function, in the kernel's units (Documentation/hwmon/sysfs-interface.rst). A driver may
+ * wake the card for it, wait for its firmware, or refuse (amdgpu answers EPERM while the card sleeps): what cannot be
+ * read has no line. */
 
 #include "worker/sensors.h"
 
@@ -49,7 +49,8 @@ static int list_names(int dir_fd, const char *path, char ***ret) {
         return 0;
 }
 
-/* "temp1_input" is temp1, "power1_average" is power1, and "pwm1" is itself. NULL: it is none of them. Newly allocated. */
+/* "temp1_input" is temp1, "power1_average" is power1, and "pwm1" is itself. NULL: it is none of them. Newly allocated.
+ * */
 static char *sensor_name(const char *attribute) {
         _cleanup_free_ char *name = NULL;
         const char *suffix = strchr(attribute, '_');

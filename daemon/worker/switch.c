@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* switch: power that is not the PCI core's. bbswitch and nvhda never say that a write had no effect (bbswitch does nothing
- * while a driver has the card; nvhda cannot turn on the audio function of a card that is off), so the file is read again. */
+/* switch: power that is not the PCI core's. bbswitch and nvhda never say that a write had no effect (bbswitch does
+ * nothing while a driver has the card; nvhda cannot turn on the audio function of a card that is off), so the file is
+ * read again. */
 
 #include "worker/switch.h"
 
@@ -77,6 +78,7 @@ int verb_slot_power(Work *w) {
         if (r < 0)
                 return work_fail(w, r, "setting the power of slot %s to %s", w->target, power);
         if (!streq(after, power))
-                return work_fail(w, -EIO, "the power of slot %s reads %s after %s was written", w->target, after, power);
+                return work_fail(w, -EIO, "the power of slot %s reads %s after %s was written", w->target, after,
+                                 power);
         return 0;
 }

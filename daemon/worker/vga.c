@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* vga: the VGA arbiter's word on a card, and binding and unbinding of virtual text consoles. Both report success also where
- * a write has had no effect, so everything is read back. Binding (drivers/tty/vt/vt.c store_bind()) takes the console lock,
- * which a driver that hangs in a mode switch keeps; the arbiter's `lock` waits for good, and is never used. */
+/* vga: the VGA arbiter's word on a card, and binding and unbinding of virtual text consoles. Both report success also
+ * where a write has had no effect, so everything is read back. Binding (drivers/tty/vt/vt.c store_bind()) takes the
+ * console lock, which a driver that hangs in a mode switch keeps; the arbiter's `lock` waits for good, and is never
+ * used. */
 
 #include "worker/vga.h"
 

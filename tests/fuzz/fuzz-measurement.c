@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* fuzz-measurement: a measurement that may be anything. What is accepted is written and read again: both texts are the same. */
+/* fuzz-measurement: a measurement that may be anything. What is accepted is written and read again: both texts are the
+ * same. */
 
 #include "fuzz.h"
 #include "measurement.h"

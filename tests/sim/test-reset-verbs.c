@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* test-reset-verbs: the worker's verbs of the reset ladder on the simulated machine, without the daemon: what each does,
- * that it may be done twice, that it puts back what it changed, and what it says when the kernel does not do as it is told. */
+/* test-reset-verbs: the worker's verbs of the reset ladder on the simulated machine, without the daemon: what each
+ * does, that it may be done twice, that it puts back what it changed, and what it says when the kernel does not do as
+ * it is told. */
 
 #include "verb-case.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* verb-case: what a test says of one step: that it succeeds, what it answers, how it fails. The worker runs without the
- * daemon, a program of its own for each step. */
+/* verb-case: what a test says of one step: that it succeeds, what it answers, how it fails. The worker runs without
+ * the daemon, a program of its own for each step. */
 
 #include "unit/worker-driver.h"
 
