@@ -352,6 +352,10 @@ static void test_results(void) {
         assert_health(m, "0000:01:00.0", "dead");
         write_attribute(m, "0000:00:01.0", "reset_subordinate", "1", 0);
         assert_health(m, "0000:01:00.0", "well");
+        (void) sim_fault(m, "0000:00:01.0", "pci_bus/0000:01/rescan", "errno=EIO");
+        g_assert_cmpint(sim_write(m, "class/pci_bus/0000:01/rescan", "1"), ==, -EIO);
+        (void) sim_fault(m, "pci0000:00", "pci_bus/0000:00/rescan", "errno=EIO");
+        g_assert_cmpint(sim_write(m, "class/pci_bus/0000:00/rescan", "1"), ==, -EIO);
         (void) sim_fault(m, "0000:00:01.0", "reset_subordinate", "worse errno=EIO");
         write_attribute(m, "0000:00:01.0", "reset_subordinate", "1", -EIO);
         assert_health(m, "0000:01:00.0", "dead");
@@ -526,7 +530,11 @@ static void test_display(void) {
 
         while (!streq_ptr(sim_read(m, status), "connected"))
                 (void) sched_yield();
+        (void) sim_fault(m, "vtcon1", "bind", "no-effect");
         g_assert_cmpint(sim_write(m, "class/vtconsole/vtcon1/bind", "0"), ==, 0);
+        g_assert_cmpstr(sim_read(m, "class/vtconsole/vtcon1/bind"), ==, "1");
+        g_assert_cmpint(sim_write(m, "class/vtconsole/vtcon1/bind", "0"), ==, 0);
+        g_assert_cmpstr(sim_read(m, "class/vtconsole/vtcon1/bind"), ==, "0");
         unbind(m, APU);
         g_assert_false(sim_exists(m, "class/vtconsole/vtcon1"));
         bind_to(m, "amdgpu", APU, 0);

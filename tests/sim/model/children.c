@@ -197,6 +197,7 @@ static void vtconsole_update(void) {
                 return;
         }
         con = node_add_directory(node_add_path(node_root(), "devices/virtual/vtconsole"), "vtcon1");
+        con->is_owner = true;
         (void) node_add_text(con, "name", "(M) frame buffer device\n");
         (void) node_add_attribute(con, &bind, NULL);
         in_use.console_unbound = false;

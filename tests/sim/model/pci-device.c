@@ -400,6 +400,7 @@ static Node *root_bus_node(const Device *d) {
 
         if (node_find(root, "pci_bus"))
                 return root;
+        root->is_owner = true;
 
         bus = node_add_path(node_add_path(root, "pci_bus"), name);
         (void) node_add_link(bus, "subsystem", node_add_path(node_root(), "class/pci_bus"));
