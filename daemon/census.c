@@ -13,7 +13,7 @@ struct CensusWaiter {
 
 struct Census {
         Census **slot; /* weak */
-        Worker *worker;
+        ReaderQuery *query;
         sd_event_source *timer;
         LIST_HEAD(CensusWaiter, waiters);
 };
@@ -38,7 +38,7 @@ Census *census_free(Census *c) {
                 LIST_REMOVE(waiters, c->waiters, w);
                 w->census = NULL;
         }
-        worker_free(c->worker);
+        reader_query_free(c->query);
         sd_event_source_disable_unref(c->timer);
         free(c);
         return NULL;
@@ -59,13 +59,12 @@ static void answer_all(Census *c, int error, const Holders *holders) {
         census_free(c);
 }
 
-static void on_worker(const WorkerAnswer *answer, void *userdata) {
+static void on_answer(const WorkerAnswer *answer, void *userdata) {
         _cleanup_(holders_freep) Holders *holders = NULL;
         Census *c = ASSERT_PTR(userdata);
         int r = answer->error;
 
-        if (answer->event == WORKER_BEGUN)
-                return;
+        c->query = NULL;
         if (r >= 0)
                 r = holders_read(answer->data, answer->size, &holders);
         if (r < 0)
@@ -87,9 +86,7 @@ static int census_start(Host *h, Census **slot, char *const *nodes) {
 
         if (!c)
                 return -ENOMEM;
-        r = host_new_worker(h, 0, NULL, on_worker, c, &c->worker);
-        if (r >= 0)
-                r = worker_send(c->worker, 0, &step);
+        r = reader_ask(h->readers, &step, on_answer, c, &c->query);
         if (r >= 0)
                 r = sd_event_add_time_relative(h->event, &c->timer, CLOCK_MONOTONIC, CENSUS_TIMEOUT_SEC * 1000000ULL, 0,
                                                on_timeout, c);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* census: asks a worker of its own who holds some device nodes. One census answers everybody who waits for it. It may
+/* census: asks a reader who holds some device nodes. One census answers everybody who waits for it. It may
  * take its time or never end (a process in the middle of exiting); after CENSUS_TIMEOUT_SEC its waiters are told so, and
  * nothing else happens: a census never makes a GPU stuck. */
 

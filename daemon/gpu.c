@@ -168,11 +168,10 @@ static void on_look(int error, const Holders *holders, void *userdata) {
 void gpu_look(Gpu *g) {
         int r;
 
-        if (g->look) {
-                /* What is running may have passed the process already that matters. */
-                g->look_again = true;
+        /* What is running may have passed the process already that matters. */
+        g->look_again = g->census != NULL;
+        if (g->look)
                 return;
-        }
         r = gpu_census(g, on_look, g, &g->look);
         if (r < 0)
                 log_warning_errno(r, "Failed to look for the holders of %s: %m", g->address);

@@ -22,7 +22,7 @@ struct Scan {
         char **addresses;
         bool again;
         char **addresses_again;
-        Worker *worker;
+        ReaderQuery *query;
         LIST_FIELDS(Scan, scans);
 };
 
@@ -31,7 +31,7 @@ static Scan *scan_free(Scan *s) {
                 return NULL;
         if (s->host)
                 LIST_REMOVE(scans, s->host->scans, s);
-        worker_free(s->worker);
+        reader_query_free(s->query);
         free(s->key);
         strv_free(s->addresses);
         strv_free(s->addresses_again);
@@ -134,15 +134,12 @@ int host_new_worker(Host *h, unsigned job, const char *gpu, worker_handler_t han
         return worker_new(h->event, &setup, handler, userdata, ret);
 }
 
-static void on_worker(const WorkerAnswer *answer, void *userdata) {
+static void on_answer(const WorkerAnswer *answer, void *userdata) {
         _cleanup_(scan_freep) Scan *s = userdata;
         Host *h = s->host;
         int r;
 
-        if (answer->event == WORKER_BEGUN) {
-                TAKE_PTR(s);
-                return;
-        }
+        s->query = NULL;
         if (answer->error < 0)
                 log_warning_errno(answer->error, "Failed to read the state of %s (%s), keeping what was known: %m",
                                   isempty(s->key) ? "the PCI functions" : s->key, answer->text);
@@ -187,12 +184,9 @@ int host_scan(Host *h, const char *key, char *const *addresses) {
         r = copy_strv(addresses, &s->addresses);
         if (r < 0)
                 return r;
-        r = host_new_worker(h, 0, NULL, on_worker, s, &s->worker);
-        if (r < 0)
-                return log_error_errno(r, "Failed to start %s: %m", h->worker_program);
         step.arguments = s->addresses;
         s->began = host_look_begins(h);
-        r = worker_send(s->worker, 0, &step);
+        r = reader_ask(h->readers, &step, on_answer, s, &s->query);
         if (r < 0)
                 return r;
         s->host = h;
@@ -229,6 +223,9 @@ int host_new(sd_event *event, const char *run_dir, const char *worker_program, H
         h->snapshot = snapshot_new();
         if (!h->run_dir || !h->worker_program || !h->snapshot)
                 return -ENOMEM;
+        r = reader_pool_new(event, h->worker_program, h->run_dir, &h->readers);
+        if (r < 0)
+                return r;
         r = quirk_db_new(&h->quirks);
         if (r < 0)
                 return r;
@@ -252,6 +249,7 @@ Host *host_free(Host *h) {
                 strv_free(l->addresses);
                 free(l);
         }
+        reader_pool_free(h->readers);
         snapshot_free(h->snapshot);
         config_free(h->config);
         quirk_db_free(h->quirks);

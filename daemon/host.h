@@ -8,9 +8,9 @@
 
 #include "config.h"
 #include "quirks.h"
+#include "reader.h"
 #include "snapshot.h"
 #include "util/list.h"
-#include "worker-client.h"
 
 typedef struct Gpu Gpu;
 typedef struct Host Host;
@@ -42,6 +42,7 @@ struct Host {
         char *worker_program;
         Config *config;
         QuirkDb *quirks;
+        ReaderPool *readers;
         UnitClient *units;     /* weak */
         Inhibitor *inhibitor;  /* weak */
         Snapshot *snapshot;
@@ -69,5 +70,5 @@ uint64_t host_look_begins(Host *h);
  * began. What a later look has already said of a function stays. */
 int host_take_snapshot(Host *h, uint64_t began, const char *key, const char *text, size_t size, char *const *addresses);
 
-/* An anonymous worker, or that of a job on a GPU. */
+/* An anonymous worker of one's own, or that of a job on a GPU. What only reads and has no hurry to be alone asks a reader. */
 int host_new_worker(Host *h, unsigned job, const char *gpu, worker_handler_t handler, void *userdata, Worker **ret);

@@ -707,6 +707,7 @@ static void log_begun(const Job *j) {
 
 int job_new(Gpu *g, Operation operation, PlanOptions *options, uint32_t uid, Holders *shown, Job **ret) {
         _cleanup_(job_freep) Job *j = NULL;
+        uint32_t worker;
         unsigned id;
         int r;
 
@@ -726,7 +727,10 @@ int job_new(Gpu *g, Operation operation, PlanOptions *options, uint32_t uid, Hol
         r = step_runner_new(g, id, on_run, on_save, j, &j->runner);
         if (r < 0)
                 return r;
-        r = look(j, STAGE_LOOK);
+        /* It starts while a reader looks. */
+        r = step_runner_worker(j->runner, &worker);
+        if (r >= 0)
+                r = look(j, STAGE_LOOK);
         if (r < 0)
                 return r;
         j->description = strdup("Looking at the GPU");

@@ -31,6 +31,7 @@ struct StepRunner {
         bool stuck;
 
         Worker *worker;
+        ReaderQuery *query; /* of a step that only reads */
         int pidfd; /* of an adopted worker */
         UnitOperation *unit;
         Exec *exec;
@@ -52,6 +53,7 @@ static void disarm(StepRunner *r) {
         r->unit = unit_operation_free(r->unit);
         r->exec = exec_free(r->exec);
         r->census = census_waiter_free(r->census);
+        r->query = reader_query_free(r->query);
         safe_close(r->pidfd);
         r->pidfd = -EBADF;
         r->step = NULL;
@@ -121,6 +123,7 @@ static int finish_soon(StepRunner *r, int error) {
 
 static void on_worker(const WorkerAnswer *answer, void *userdata) {
         StepRunner *r = ASSERT_PTR(userdata);
+        bool busy;
 
         switch (answer->event) {
         case WORKER_BEGUN:
@@ -129,8 +132,9 @@ static void on_worker(const WorkerAnswer *answer, void *userdata) {
                 finish(r, RUN_DONE, answer->error, answer->text, answer->data, answer->size);
                 return;
         case WORKER_GONE:
+                busy = worker_is_busy(r->worker);
                 r->worker = worker_free(r->worker);
-                if (r->step)
+                if (busy)
                         finish(r, RUN_LOST, -EPIPE, "the worker process ended in the middle of it", "", 0);
                 return;
         }
@@ -148,10 +152,20 @@ int step_runner_worker(StepRunner *r, uint32_t *ret_pid) {
         return 0;
 }
 
+static void on_answer(const WorkerAnswer *answer, void *userdata) {
+        StepRunner *r = ASSERT_PTR(userdata);
+
+        r->query = NULL;
+        finish(r, answer->event == WORKER_DONE ? RUN_DONE : RUN_LOST, answer->error, answer->text, answer->data, answer->size);
+}
+
 static int run_worker(StepRunner *r) {
         uint32_t pid;
         int k;
 
+        /* No plan has it, and it is not journaled: it need not be known whose answer it is. */
+        if (r->step->verb == VERB_SNAPSHOT)
+                return reader_ask(r->gpu->host->readers, r->step, on_answer, r, &r->query);
         k = step_runner_worker(r, &pid);
         if (k < 0)
                 return k;

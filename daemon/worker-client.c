@@ -19,6 +19,7 @@ struct Worker {
         int fd;
         pid_t pid;
         bool busy;
+        bool talks_on; /* something came behind the last verdict */
         unsigned step;
         char *buffer; /* what was received: complete data lines of the step, then an unfinished line */
         size_t size, allocated;
@@ -76,6 +77,7 @@ static int take_line(Worker *w, size_t begin, size_t end) {
         }
         w->buffer[begin] = '\0';
         w->busy = false;
+        w->talks_on = end < w->size;
         deliver(w, WORKER_DONE, -(int) error, ok ? "" : words[3], begin);
         return 1;
 }
@@ -108,9 +110,12 @@ static int receive(Worker *w) {
 
 static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
         Worker *w = ASSERT_PTR(userdata);
+        size_t before = w->size;
         int r;
 
         r = receive(w);
+        if (r >= 0 && w->size > before && !w->busy)
+                r = -EBADMSG; /* nobody asked */
         if (r < 0) {
                 gone(w, r);
                 return 0;
@@ -256,6 +261,12 @@ int worker_send(Worker *w, unsigned number, const Step *step) {
         w->step = number;
         w->size = w->parsed = 0;
         return 0;
+}
+
+bool worker_is_quiet(const Worker *w) {
+        char c;
+
+        return !w->busy && !w->talks_on && recv(w->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
 }
 
 bool worker_is_busy(const Worker *w) {

@@ -45,6 +45,8 @@ DEFINE_CLEANUP(Worker *, worker_free);
 /* One at a time: -EBUSY while a step is in flight. */
 int worker_send(Worker *w, unsigned number, const Step *step);
 bool worker_is_busy(const Worker *w);
+/* Between two steps: the process is there, and has said nothing since its last verdict. */
+bool worker_is_quiet(const Worker *w);
 
 uint32_t worker_pid(const Worker *w);
 /* Start time of a process, in ticks since boot (field 22 of /proc/PID/stat); -ESRCH if there is none. */
