@@ -4,8 +4,7 @@
  * never waits, never looks at what is being authorised, and keeps no answer: the next question is asked anew.
  *
  * A query goes through its actions one by one. Each is a CheckAuthorization with a cancellation id, so that the
- * dialog is closed when the sender leaves the bus or the query is freed. Where nobody answers to polkit's name, the
- * bus is asked for the sender's uid instead, and uid 0 may go on. */
+ * dialog is closed when the sender leaves the bus or the query is freed. */
 
 #include "polkit.h"
 
@@ -49,6 +48,7 @@ struct PolkitQuery {
         void *userdata;
         sd_bus_slot *call;
         sd_bus_slot *sender_match;
+        sd_event_source *root; /* the answer that needs no question */
 };
 
 static void cancel_check(PolkitQuery *q) {
@@ -76,6 +76,7 @@ static void cancel_check(PolkitQuery *q) {
 static void query_detach(PolkitQuery *q) {
         q->call = sd_bus_slot_unref(q->call);
         q->sender_match = sd_bus_slot_unref(q->sender_match);
+        q->root = sd_event_source_disable_unref(q->root);
         cancel_check(q);
         LIST_REMOVE(queries, q->polkit->queries, q);
         q->polkit = NULL;
@@ -123,27 +124,6 @@ static void deliver(PolkitQuery *q, PolkitVerdict verdict) {
         (void) polkit_query_free(q);
 }
 
-static int on_uid_reply(sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
-        PolkitQuery *q = ASSERT_PTR(userdata);
-        uint32_t uid;
-
-        if (sd_bus_message_is_method_error(reply, NULL) || sd_bus_message_read(reply, "u", &uid) < 0) {
-                deliver(q, POLKIT_DENIED);
-                return 0;
-        }
-        if (uid != 0)
-                log_debug("No polkit on the bus: refusing %s to uid %" PRIu32 ".", q->actions[q->action], uid);
-        deliver(q, uid == 0 ? POLKIT_ALLOWED : POLKIT_DENIED);
-        return 0;
-}
-
-/* Without polkit all actions of the query have the same answer. */
-static int ask_uid(PolkitQuery *q) {
-        q->call = sd_bus_slot_unref(q->call);
-        return sd_bus_call_method_async(q->polkit->bus, &q->call, BUS_NAME, BUS_PATH, BUS_NAME,
-                                        "GetConnectionUnixUser", on_uid_reply, q, "s", q->sender);
-}
-
 static int ask_action(PolkitQuery *q);
 
 /* That nobody owns the name and nobody could be started, as the bus says it, or systemd for the bus. */
@@ -154,14 +134,9 @@ static bool polkit_missing(const sd_bus_error *e) {
 }
 
 static void on_check_error(PolkitQuery *q, const sd_bus_error *e) {
-        int r;
-
         if (polkit_missing(e)) {
                 q->id[0] = '\0';
-                r = ask_uid(q);
-                if (r >= 0)
-                        return;
-                (void) log_warning_errno(r, "Cannot ask the bus who %s is, refusing: %m", q->sender);
+                log_debug("No polkit on the bus: refusing %s to %s.", q->actions[q->action], q->sender);
         } else if (sd_bus_error_has_name(e, SD_BUS_ERROR_NO_REPLY))
                 /* The time limit, or polkit died. A dialog may still be open: the id stays for the cancellation. */
                 log_debug("polkit did not answer about %s, refusing.", q->actions[q->action]);
@@ -249,6 +224,11 @@ static int ask_action(PolkitQuery *q) {
         return 0;
 }
 
+static int on_root(sd_event_source *source, void *userdata) {
+        deliver(userdata, POLKIT_ALLOWED);
+        return 0;
+}
+
 static int on_sender_changed(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
         PolkitQuery *q = ASSERT_PTR(userdata);
         const char *name, *new_owner;
@@ -325,8 +305,8 @@ static int query_new(Polkit *p, const char *sender, char *const *actions, const 
         return 0;
 }
 
-int polkit_ask(Polkit *p, sd_bus_message *m, char *const *actions, const char *const *details, unsigned max_pending,
-               polkit_handler_t handler, void *userdata, PolkitQuery **ret) {
+int polkit_ask(Polkit *p, sd_bus_message *m, uint32_t uid, char *const *actions, const char *const *details,
+               unsigned max_pending, polkit_handler_t handler, void *userdata, PolkitQuery **ret) {
         _cleanup_(polkit_query_freep) PolkitQuery *q = NULL;
         const char *sender = sd_bus_message_get_sender(m);
         int r;
@@ -346,6 +326,14 @@ int polkit_ask(Polkit *p, sd_bus_message *m, char *const *actions, const char *c
                 return r;
         q->interactive = r > 0;
 
+        /* polkit says yes to root before it looks at any rule (src/polkitbackend/polkitbackendinteractiveauthority.c
+         * check_authorization_sync()), so that need not be asked. */
+        if (uid == 0) {
+                r = sd_event_add_defer(sd_bus_get_event(p->bus), &q->root, on_root, q);
+                if (r >= 0)
+                        *ret = TAKE_PTR(q);
+                return r;
+        }
         /* In this order: who is gone before the match holds is unknown to polkit as well, which then refuses. */
         r = watch_sender(q);
         if (r < 0)

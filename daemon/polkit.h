@@ -28,12 +28,12 @@ Polkit *polkit_free(Polkit *p);
 DEFINE_CLEANUP(Polkit *, polkit_free);
 
 /* actions: strv of 1..4 action ids, asked one after another until one is refused. details: pairs key, value,
- * NULL-terminated. The message says who asks, and whether a dialog may be shown. uid 0 is asked about as well (the
- * rules may say no), but where polkit is not on the bus only uid 0 is allowed. -EDQUOT when the sender has
- * max_pending questions open; -EINVAL for details that are not UTF-8. The time limit is 10 minutes, since a person
+ * NULL-terminated. The message says who asks, and whether a dialog may be shown; uid is the sender's. polkit is not asked
+ * about root, who may do everything; where it is not on the bus, nobody else is allowed anything. -EDQUOT when the sender
+ * has max_pending questions open; -EINVAL for details that are not UTF-8. The time limit is 10 minutes, since a person
  * may be typing a password. */
-int polkit_ask(Polkit *p, sd_bus_message *m, char *const *actions, const char *const *details, unsigned max_pending,
-               polkit_handler_t handler, void *userdata, PolkitQuery **ret);
+int polkit_ask(Polkit *p, sd_bus_message *m, uint32_t uid, char *const *actions, const char *const *details,
+               unsigned max_pending, polkit_handler_t handler, void *userdata, PolkitQuery **ret);
 /* Cancels (CancelCheckAuthorization) without calling the handler. */
 PolkitQuery *polkit_query_free(PolkitQuery *q);
 DEFINE_CLEANUP(PolkitQuery *, polkit_query_free);

@@ -275,7 +275,7 @@ static int authorise(Request *q, const Gpu *g, const Plan *plan) {
                 "gpu", g->address, "name", strempty(g->name), "vendor", vendor, "device", device,
                 "operation", operation_to_string(q->operation), "plan", sentence, NULL,
         };
-        return polkit_ask(q->manager->polkit, q->message, (char *const *) actions, details,
+        return polkit_ask(q->manager->polkit, q->message, q->uid, (char *const *) actions, details,
                           q->manager->host->config->queries_per_sender, on_polkit, q, &q->query);
 }
 
@@ -319,6 +319,7 @@ static int proceed(Request *q, const Gpu *g, const Plan *plan, sd_bus_error *err
                         request_free(q);
                 return r;
         }
+        reader_warm(q->manager->host->readers);
         r = authorise(q, g, plan);
         if (r == -EDQUOT)
                 return sd_bus_error_set(error, SD_BUS_ERROR_LIMITS_EXCEEDED, "You have too many questions open at polkit.");
@@ -589,7 +590,7 @@ static int ask_rom(Request *q, const Gpu *g) {
                 "gpu", g->address, "name", strempty(g->name), "vendor", vendor, "device", device,
                 "operation", "read-rom", "plan", sentence, NULL,
         };
-        return polkit_ask(q->manager->polkit, q->message, (char *const *) actions, details,
+        return polkit_ask(q->manager->polkit, q->message, q->uid, (char *const *) actions, details,
                           q->manager->host->config->queries_per_sender, on_rom_polkit, q, &q->query);
 }
 
@@ -654,7 +655,7 @@ static int ask_simple(Request *owned, const char *action, const char *gpu, sd_bu
         const char *actions[] = { action, NULL }, *details[] = { "gpu", gpu, NULL };
         int r;
 
-        r = polkit_ask(q->manager->polkit, q->message, (char *const *) actions, details,
+        r = polkit_ask(q->manager->polkit, q->message, q->uid, (char *const *) actions, details,
                        q->manager->host->config->queries_per_sender, on_simple_polkit, q, &q->query);
         if (r == -EDQUOT)
                 return sd_bus_error_set(error, SD_BUS_ERROR_LIMITS_EXCEEDED, "You have too many questions open at polkit.");

@@ -85,6 +85,15 @@ Scene *scene_new(const char *topology, ...) {
         return s;
 }
 
+bool scene_be_user(Scene *s) {
+        if (!sim_have_users()) {
+                g_test_skip("another user than one's own does not exist in these namespaces");
+                return false;
+        }
+        s->caller = s->user = sim_bus_new(s->m, 1000);
+        return true;
+}
+
 /* Whatever it is in the middle of, it ends when it is told to; what a sanitizer has to say is in its log. */
 static void stop_daemon(Scene *s) {
         int status;
@@ -101,6 +110,7 @@ void scene_free(Scene *s) {
                 return;
         stop_daemon(s);
         sim_recorder_free(s->jobs);
+        (void) sd_bus_close_unref(s->user);
         sim_machine_free(s->m);
         g_ptr_array_unref(s->ends);
         g_ptr_array_unref(s->strings);

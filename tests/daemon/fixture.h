@@ -35,6 +35,7 @@ typedef struct Scene {
         char *first;         /* sim_dump() before the daemon was started */
         const char *const *environment; /* of the daemon, also when it is started again; weak */
         sd_bus *caller;      /* who calls; weak, sim_bus() until a test says otherwise */
+        sd_bus *user;        /* of scene_be_user() */
         SimRecorder *jobs;   /* of JobRemoved alone */
         GPtrArray *ends;     /* of JobEnd, as they came */
         GPtrArray *strings;
@@ -42,6 +43,8 @@ typedef struct Scene {
 
 /* The machine with its daemon. Then pairs of a path and a text: files that are there before the daemon is. */
 Scene *scene_new(const char *topology, ...) G_GNUC_NULL_TERMINATED;
+/* From here on uid 1000 calls: polkit is not asked about root. False, and the test skipped, where there is no such user. */
+bool scene_be_user(Scene *s);
 /* The machine alone; the caller starts the daemon by scene_start(). */
 Scene *scene_new_without_daemon(const char *topology);
 void scene_start(Scene *s);
