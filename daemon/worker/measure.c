@@ -80,7 +80,7 @@ static void measure_link(const PciDevice *d, const ConfigSpace *c, Measured *f) 
 
 /* "START END FLAGS" of one BAR: drivers/pci/pci-sysfs.c resource_show(). One that got no place has its size between
  * start and end, and start 0; nothing but zeros is no BAR (__pci_read_base()). */
-static uint64_t unassigned_size(const char *line) {
+uint64_t resource_unassigned_size(const char *line) {
         unsigned long long start, end, flags;
 
         if (sscanf(line, "0x%16llx 0x%16llx 0x%16llx", &start, &end, &flags) != 3)
@@ -99,7 +99,7 @@ static void measure_bars(const PciDevice *d, Measured *f) {
                 return;
         line = text;
         for (unsigned i = 0; i < MEASURED_BARS && line; i++) {
-                f->bar_sizes[i] = unassigned_size(line);
+                f->bar_sizes[i] = resource_unassigned_size(line);
                 if (f->bar_sizes[i] > 0)
                         f->unassigned |= 1U << i;
                 line = strchr(line, '\n');

@@ -7,3 +7,6 @@
 #include "worker/work.h"
 
 int verb_measure(Work *w);
+
+/* The size in bytes of a memory BAR that has no address, from its line of `resource`; 0 for any other line. */
+uint64_t resource_unassigned_size(const char *line);

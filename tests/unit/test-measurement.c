@@ -6,6 +6,8 @@
 
 #include <glib.h>
 
+#include "worker/measure.h"
+
 static const char whole[] = "measured 0000:3b:00.0 10de 00\n"
                             "dstate 0000:3b:00.0 3\n"
                             "link 0000:3b:00.0 1 8 4 16 yes\n"
@@ -132,6 +134,31 @@ static void test_sensor_values(void) {
         g_assert_cmpint(sensor_parse_value("- 1", &value), ==, -EINVAL);
 }
 
+/* Lines of `resource`: start, end, flags. */
+static void test_resource(void) {
+        static const struct {
+                const char *line;
+                uint64_t size;
+        } lines[] = {
+                { "0x00000000f8000000 0x00000000f8ffffff 0x0000000000042208", 0 }, /* it has an address */
+                { "0x0000000000000000 0x0000000000000000 0x0000000000000000", 0 }, /* there is no such BAR */
+                { "0x0000000000000000 0x000000000fffffff 0x000000000014220c", 0x10000000 },
+                { "0x00000000f8000000 0x00000000f8ffffff 0x0000000020042208", 0x1000000 }, /* IORESOURCE_UNSET */
+                { "0x0000000000000000 0x000000000000007f 0x0000000000040101", 0 }, /* ports */
+                { "0x0000000000000000 0x0000000000000000 0x0000000000040200", 0 }, /* no size */
+                { "0x0000000000001000 0x0000000000000fff 0x0000000020040200", 0 },
+                { "0x0000000000000000 0xffffffffffffffff 0x0000000000040200", UINT64_MAX },
+                { "0x0000000000000000 0x000000000fffffff", 0 },
+                { "", 0 },
+                { "nothing", 0 },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(lines); i++) {
+                g_test_message("%s", lines[i].line);
+                g_assert_cmpuint(resource_unassigned_size(lines[i].line), ==, lines[i].size);
+        }
+}
+
 int main(int argc, char *argv[]) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/measurement/round-trip", test_round_trip);
@@ -139,5 +166,6 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/measurement/bad-lines", test_bad_lines);
         g_test_add_func("/measurement/limits", test_limits);
         g_test_add_func("/measurement/sensor-values", test_sensor_values);
+        g_test_add_func("/measurement/resource", test_resource);
         return g_test_run();
 }
