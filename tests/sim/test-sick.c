@@ -257,24 +257,33 @@ static void test_arbiter(void) {
 
 /* nvidia sets none, takes the lock of the default card for good, and nobody restores either. */
 static void test_arbiter_nvidia(void) {
-        g_autoptr(SimMachine) m = machine_with("nvidia-pair", "function 0000:02:00.1 id=1234:1111 class=030000 group=6");
+        g_autoptr(SimMachine) m = machine_with("nvidia-pair", "");
         _cleanup_close_ int fd = arbiter_open();
-        Writer w;
 
-        assert_arbiter(fd, "count:1,PCI:" PAIR ",decodes=none,owns=none,locks=io+mem(1:1)\n");
-        assert_logged(m, "nvidia " PAIR ": vgaarb: changed VGA decodes: olddecodes=io+mem,decodes=none:owns=none");
+        assert_arbiter(fd, "count:0,PCI:" PAIR ",decodes=none,owns=io+mem,locks=none(0:0)\n");
+        assert_logged(m, "nvidia " PAIR ": vgaarb: changed VGA decodes: olddecodes=io+mem,decodes=none:owns=io+mem");
         g_assert_cmpint(arbiter_write(fd, "decodes io+mem"), ==, 0);
-        assert_arbiter(fd, "count:2,PCI:" PAIR ",decodes=io+mem,owns=io+mem,locks=io+mem(1:1)\n");
-        (void) sim_command(m, "module nvidia_uvm unload");
+        assert_arbiter(fd, "count:1,PCI:" PAIR ",decodes=io+mem,owns=io+mem,locks=none(0:0)\n");
         unbind(m, PAIR);
         g_assert_cmpint(arbiter_write(fd, "decodes none"), ==, 0);
         bind_to(m, "nvidia", PAIR, 0);
-        assert_arbiter(fd, "count:1,PCI:" PAIR ",decodes=none,owns=none,locks=io+mem(1:1)\n");
+        assert_arbiter(fd, "count:0,PCI:" PAIR ",decodes=none,owns=io+mem,locks=none(0:0)\n");
+}
 
-        g_assert_cmpint(arbiter_write(fd, "target PCI:0000:02:00.1"), ==, 0);
+/* Where another card is the default, that one stays locked, and `lock` never returns. */
+static void test_arbiter_lock(void) {
+        g_autoptr(SimMachine) m = machine_with("desktop", "module nouveau absent\nmodule nvidia_drm loaded");
+        _cleanup_close_ int fd = arbiter_open();
+        pid_t locker;
+
+        assert_arbiter(fd, "count:1,PCI:0000:09:00.0,decodes=io+mem,owns=io+mem,locks=io+mem(1:1)\n");
+        g_assert_cmpint(arbiter_write(fd, "target PCI:0000:08:00.0"), ==, 0);
+        assert_arbiter(fd, "count:1,PCI:0000:08:00.0,decodes=none,owns=none,locks=none(0:0)\n");
         g_assert_cmpint(arbiter_write(fd, "trylock io+mem"), ==, -EBUSY);
-        w = writer_start("/dev/vga_arbiter", "lock io+mem"); /* of the default card: this one is nvidia's own */
-        g_assert_cmpint(writer_end(&w), ==, 0);
+        locker = fork();
+        if (locker == 0)
+                _exit(arbiter_write(fd, "lock io+mem"));
+        g_assert_false(sim_wait_exit(locker, 50)); /* the machine's end is its end */
 }
 
 /* Rungs */
@@ -311,6 +320,7 @@ static void test_after_vfio(void) {
 
         load_vfio(m);
         g_assert_cmpstr(sim_read(m, fan), ==, "1180");
+        assert_logged(m, PAIR ": vgaarb: changed VGA decodes: olddecodes=io+mem,decodes=none:owns=none");
         to_vfio(m, PAIR);
         to_vfio(m, PAIR_AUDIO);
         write_attribute(m, PAIR, "driver_override", "\n", 0);
@@ -633,6 +643,7 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/sick/laptop", test_laptop);
         g_test_add_func("/sick/arbiter", test_arbiter);
         g_test_add_func("/sick/arbiter-nvidia", test_arbiter_nvidia);
+        g_test_add_func("/sick/arbiter-lock", test_arbiter_lock);
         g_test_add_func("/sick/after-vm", test_after_vm);
         g_test_add_func("/sick/after-vfio", test_after_vfio);
         g_test_add_func("/sick/results", test_results);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /* journal: see journal.h. Nobody but systemd's own programs writes journal files: systemd-journal-remote does it from the
- * export format (journal-export-formats in systemd's documentation) on its standard input, and each entry can be read as soon
- * as its empty line has been sent. It is started by the first line, so a machine that says nothing costs nothing. */
+ * export format (systemd's JOURNAL_EXPORT_FORMATS) on its standard input, and each entry can be read as soon as its empty
+ * line has been sent. It is started by the first line, so a machine that says nothing costs nothing. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,6 +22,7 @@
 #define JOURNAL_ROOT "/run/log/journal"
 
 static int feed_fd = -EBADF;
+static bool lost; /* the writer has ended, and has said why */
 
 static char *directory(void) {
         sd_id128_t id = {};
@@ -84,18 +85,19 @@ static void on_line(const Device *d, int priority, const char *line) {
         uint64_t monotonic = now_usec(CLOCK_MONOTONIC);
         sd_id128_t boot = {};
 
-        if (feed_fd < 0 && writer_start() < 0)
+        if (lost || (feed_fd < 0 && writer_start() < 0))
                 return;
         (void) sd_id128_get_boot(&boot);
-        g_string_append_printf(entry, "__REALTIME_TIMESTAMP=%" G_GUINT64_FORMAT "\n__MONOTONIC_TIMESTAMP=%" G_GUINT64_FORMAT "\n"
-                               "_BOOT_ID=" SD_ID128_FORMAT_STR "\n_SOURCE_MONOTONIC_TIMESTAMP=%" G_GUINT64_FORMAT "\n"
+        g_string_append_printf(entry, "__REALTIME_TIMESTAMP=%" G_GUINT64_FORMAT "\n"
+                               "__MONOTONIC_TIMESTAMP=%" G_GUINT64_FORMAT "\n_BOOT_ID=" SD_ID128_FORMAT_STR "\n_SOURCE_MONOTONIC_TIMESTAMP=%" G_GUINT64_FORMAT "\n"
                                "_TRANSPORT=kernel\nSYSLOG_FACILITY=0\nSYSLOG_IDENTIFIER=kernel\nPRIORITY=%d\n",
                                now_usec(CLOCK_REALTIME), monotonic, SD_ID128_FORMAT_VAL(boot), monotonic, priority);
         if (d)
                 g_string_append_printf(entry, "_KERNEL_SUBSYSTEM=pci\n_KERNEL_DEVICE=+pci:%s\n", d->address);
         g_string_append_printf(entry, "MESSAGE=%s\n\n", line);
-        if (write(feed_fd, entry->str, entry->len) < 0)
-                g_printerr("gpuptd-sim: a line of the kernel log was lost: %s\n", strerror(errno));
+        lost = write(feed_fd, entry->str, entry->len) < 0;
+        if (lost)
+                g_printerr("gpuptd-sim: there is no journal of the kernel's lines: %s\n", strerror(errno));
 }
 
 int journal_start(void) {

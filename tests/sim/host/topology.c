@@ -195,6 +195,7 @@ FLAG(d3cold, d3cold);
 FLAG(dead, dead);
 FLAG(unbound, keep_unbound);
 FLAG(lost_in_d3cold, lost_in_d3cold);
+FLAG(no_legacy_vga, vga_owns_none);
 
 static bool device_unplugged(void *object, const char *value) {
         ((Device *) object)->plugged = false;
@@ -227,6 +228,7 @@ static const Option device_options[] = {
         { "sick-after-vm", device_sick_after_vm },
         { "sick-after-vfio", device_sick_after_vfio },
         { "lost-in-d3cold", device_lost_in_d3cold },
+        { "no-legacy-vga", device_no_legacy_vga },
         { "bbswitch", device_bbswitch },
         { "nvhda", device_nvhda },
         {},

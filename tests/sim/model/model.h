@@ -165,7 +165,7 @@ struct Device {
         unsigned symptoms;
         bool sick, sick_after_vm, sick_after_vfio;
         bool lost_in_d3cold;           /* does not come back from D3cold */
-        bool vga_decodes_none;
+        bool vga_decodes_none, vga_owns_none;
         bool keep_unbound;             /* the topology says that nothing is bound at first */
         struct {
                 uint64_t start, size;

@@ -89,8 +89,8 @@ static void die_one(Device *d, _unused_ void *data) {
 /* NVRM: rm_gpu_… prints Xid 79 when a register reads all ones. */
 static void log_death(Device *d, _unused_ void *data) {
         if (d->driver && (d->driver->features & FEATURE_NVIDIA))
-                kernel_log(NULL, 3, "NVRM: Xid (PCI:%04x:%02x:%02x): 79, pid='<unknown>', name=<unknown>, GPU has fallen off "
-                           "the bus.", d->domain, d->bus, d->slot);
+                kernel_log(NULL, 3, "NVRM: Xid (PCI:%04x:%02x:%02x): 79, pid='<unknown>', name=<unknown>, "
+                           "GPU has fallen off the bus.", d->domain, d->bus, d->slot);
 }
 
 void device_die(Device *d) {

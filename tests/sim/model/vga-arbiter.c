@@ -53,14 +53,21 @@ static const char *state_name(bool both) {
         return both ? "io+mem" : "none";
 }
 
-/* vga_update_device_decodes() */
+/* What the firmware has routed to it: vga_arbiter_add_pci_device(). */
+static bool owns(const Device *d) {
+        return d->boot_vga && !d->vga_owns_none;
+}
+
+/* vga_update_device_decodes(): says so whether anything changes or not. A card that decodes nothing keeps no lock. */
 static void set_decodes(Device *d, bool both) {
-        if (d->vga_decodes_none == !both)
-                return;
+        bool before = !d->vga_decodes_none;
+
         d->vga_decodes_none = !both;
+        if (!both && d == default_card())
+                default_locked = false;
         kernel_log(d, 6, "vgaarb: %s: olddecodes=%s,decodes=%s:owns=%s",
-                   machine.kernel < 606 ? "changed VGA decodes" : "VGA decodes changed", state_name(!both), state_name(both),
-                   state_name(both && d->boot_vga));
+                   machine.kernel < 606 ? "changed VGA decodes" : "VGA decodes changed", state_name(before), state_name(both),
+                   state_name(owns(d)));
 }
 
 void vga_arbiter_added(Device *d) {
@@ -104,7 +111,7 @@ static int arbiter_show(void *object, GString *out) {
         }
         locked = default_locked && d == default_card();
         g_string_append_printf(out, "count:%u,PCI:%s,decodes=%s,owns=%s,locks=%s(%d:%d)\n", count_decoding(), d->address,
-                               state_name(!d->vga_decodes_none), state_name(d->boot_vga && !d->vga_decodes_none),
+                               state_name(!d->vga_decodes_none), state_name(owns(d)),
                                state_name(locked), locked, locked);
         return 0;
 }
