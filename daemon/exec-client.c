@@ -279,24 +279,25 @@ static int on_started(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         return 0;
 }
 
+/* ExecStart= would put the service manager's environment in the place of every "$WORD" in the arguments. */
 static int append_exec(sd_bus_message *m, const Exec *e) {
         int r;
 
         r = sd_bus_message_open_container(m, 'r', "sv");
         if (r >= 0)
-                r = sd_bus_message_append(m, "s", "ExecStart");
+                r = sd_bus_message_append(m, "s", "ExecStartEx");
         if (r >= 0)
-                r = sd_bus_message_open_container(m, 'v', "a(sasb)");
+                r = sd_bus_message_open_container(m, 'v', "a(sasas)");
         if (r >= 0)
-                r = sd_bus_message_open_container(m, 'a', "(sasb)");
+                r = sd_bus_message_open_container(m, 'a', "(sasas)");
         if (r >= 0)
-                r = sd_bus_message_open_container(m, 'r', "sasb");
+                r = sd_bus_message_open_container(m, 'r', "sasas");
         if (r >= 0)
                 r = sd_bus_message_append(m, "s", e->argv[0]);
         if (r >= 0)
                 r = sd_bus_message_append_strv(m, e->argv);
         if (r >= 0)
-                r = sd_bus_message_append(m, "b", false);
+                r = sd_bus_message_append(m, "as", 1, "no-env-expand");
         for (unsigned i = 0; r >= 0 && i < 4; i++)
                 r = sd_bus_message_close_container(m);
         return r;

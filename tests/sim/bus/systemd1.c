@@ -442,22 +442,23 @@ static int method_unref_unit(sd_bus_message *m, _unused_ void *userdata, sd_bus_
 
 /* Transient units */
 
-static int read_exec(sd_bus_message *m, Unit *u) {
+/* Of ExecStart= or ExecStartEx=; variables in the arguments are left alone for both. */
+static int read_exec(sd_bus_message *m, Unit *u, bool ex) {
         const char *binary;
-        int ignore, r;
+        int r;
 
-        r = sd_bus_message_enter_container(m, 'v', "a(sasb)");
+        r = sd_bus_message_enter_container(m, 'v', ex ? "a(sasas)" : "a(sasb)");
         if (r >= 0)
-                r = sd_bus_message_enter_container(m, 'a', "(sasb)");
+                r = sd_bus_message_enter_container(m, 'a', ex ? "(sasas)" : "(sasb)");
         if (r >= 0)
-                r = sd_bus_message_enter_container(m, 'r', "sasb");
+                r = sd_bus_message_enter_container(m, 'r', ex ? "sasas" : "sasb");
         if (r <= 0)
                 return r < 0 ? r : -EINVAL;
         r = sd_bus_message_read(m, "s", &binary);
         if (r >= 0)
                 r = sd_bus_message_read_strv(m, &u->start_argv);
         if (r >= 0)
-                r = sd_bus_message_read(m, "b", &ignore);
+                r = sd_bus_message_skip(m, ex ? "as" : "b");
         if (r < 0)
                 return r;
         for (unsigned i = 0; i < 3; i++)
@@ -481,8 +482,8 @@ static int read_property(sd_bus_message *m, Unit *u, const char *name) {
         const char *text;
         int flag, r;
 
-        if (streq(name, "ExecStart"))
-                return read_exec(m, u);
+        if (streq(name, "ExecStart") || streq(name, "ExecStartEx"))
+                return read_exec(m, u, streq(name, "ExecStartEx"));
         if (streq(name, "StandardOutputFileDescriptor"))
                 return read_fd(m, &u->stdout_fd);
         if (streq(name, "StandardErrorFileDescriptor"))
