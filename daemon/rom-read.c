@@ -107,7 +107,8 @@ static int take(RomRead *q, const WorkerAnswer *worker) {
         if (r < 0)
                 return r;
         if (v.error) {
-                log_warning("The worker's firmware image of %s cannot be used: %s.", address, v.error);
+                (void) log_with(LOG_WARNING, 0, NULL, LOG_FIELDS({ GPUPT_FIELD_GPU, address }),
+                                "The worker's firmware image of %s cannot be used: %s.", address, v.error);
                 return -EBADMSG;
         }
         for (char **w = v.warnings; w && *w; w++)
@@ -137,7 +138,9 @@ static void answer_failure(RomRead *q, int r, const char *text) {
         }
         if (k < 0)
                 message = NULL;
-        log_warning("%s", strempty(message));
+        /* That a card has none is nobody's fault. */
+        (void) log_with(r == -ENOENT ? LOG_INFO : LOG_WARNING, 0, NULL, LOG_FIELDS({ GPUPT_FIELD_GPU, address }), "%s",
+                        strempty(message));
         answer(q, name, message ?: "Out of memory.");
 }
 

@@ -1,18 +1,25 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /* rom: reads firmware images. It leaves the card as it found it, whatever fails in between: the ROM decoder off again, since
- * some cards share it with their other windows, and power management as it was. */
+ * some cards share it with their other windows, and what it decodes and how it rests as before. */
 
 #include "worker/rom.h"
+
+#include <fcntl.h>
 
 #include "daemon/rom.h" /* not the one beside this file */
 #include "dbus/names.h"
 #include "util/fs.h"
 #include "util/words.h"
+#include "worker/config-space.h"
 #include "worker/pci.h"
 
 #define ROM "rom"
 #define CONTROL "power/control"
+#define CONFIG "config"
+/* include/uapi/linux/pci_regs.h */
+#define PCI_COMMAND 0x04
+#define PCI_COMMAND_MEMORY 0x2
 /* A real one has an image of at most some hundred KiB for each GPU of AMD's. */
 #define VFCT_SIZE_MAX (4U * ROM_SIZE_MAX)
 
@@ -91,6 +98,42 @@ static int read_enabled(Work *w, const PciDevice *d, Blob *ret, int *ret_undo) {
         return r;
 }
 
+static int write_command(Work *w, const PciDevice *d, unsigned command) {
+        const uint8_t bytes[] = { command & 0xff, command >> 8 & 0xff };
+        _cleanup_close_ int fd = RET_NERRNO(openat(d->fd, CONFIG, O_WRONLY | O_CLOEXEC));
+        ssize_t k;
+
+        k = fd < 0 ? fd : RET_NERRNO(pwrite(fd, bytes, sizeof(bytes), PCI_COMMAND));
+        return k < 0 ? work_fail(w, (int) k, "changing what %s decodes", d->address) : 0;
+}
+
+/* A ROM is decoded only where the other memory of the function is as well, and pci_read_rom() does not see to that. Firmware
+ * leaves it off on a card that it did not start. The attribute `enable` would turn it on, but not with a driver, vfio-pci
+ * included; a driver of the host has done so itself. */
+static int read_decoded(Work *w, const PciDevice *d, Blob *ret, int *ret_undo) {
+        _cleanup_free_ char *driver = NULL;
+        unsigned command;
+        ConfigSpace c;
+        int r, k;
+
+        r = pci_device_driver(w, d, &driver);
+        if (r < 0)
+                return r;
+        r = config_space_read(d->fd, CONFIG, &c);
+        if (r < 0)
+                return work_fail(w, r, "reading the config space of %s", d->address);
+        command = config_space_u16(&c, PCI_COMMAND);
+        if (command & PCI_COMMAND_MEMORY || (driver && !driver_is_vfio(driver)))
+                return read_enabled(w, d, ret, ret_undo);
+        r = write_command(w, d, command | PCI_COMMAND_MEMORY);
+        if (r < 0)
+                return r;
+        r = read_enabled(w, d, ret, ret_undo);
+        k = write_command(w, d, command);
+        *ret_undo = *ret_undo < 0 ? *ret_undo : k;
+        return r;
+}
+
 /* -ENOENT without a text: there is no such attribute. *ret_undo as above. */
 static int read_rom(Work *w, const PciDevice *d, const VfctQuery *q, Blob *ret, int *ret_undo) {
         bool was_auto = false;
@@ -101,7 +144,7 @@ static int read_rom(Work *w, const PciDevice *d, const VfctQuery *q, Blob *ret, 
                 return -ENOENT;
         r = wake(w, d, &was_auto);
         if (r >= 0)
-                r = read_enabled(w, d, ret, ret_undo);
+                r = read_decoded(w, d, ret, ret_undo);
         if (was_auto) {
                 k = pci_device_write(w, d, CONTROL, "auto");
                 *ret_undo = *ret_undo < 0 ? *ret_undo : k;
