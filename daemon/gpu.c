@@ -430,6 +430,16 @@ int gpu_scan(Gpu *g) {
         return host_scan(g->host, g->address, addresses);
 }
 
+int gpu_scan_wait(Gpu *g, scan_handler_t handler, void *userdata, ScanWaiter **ret) {
+        _cleanup_strv_free_ char **addresses = NULL;
+        int r;
+
+        r = gpu_scan_addresses(g, &addresses);
+        if (r < 0)
+                return r;
+        return host_scan_wait(g->host, g->address, addresses, handler, userdata, ret);
+}
+
 void gpu_set_stuck(Gpu *g, const char *reason) {
         if (free_and_strdup(&g->stuck, reason) < 0)
                 (void) log_oom();

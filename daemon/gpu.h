@@ -74,6 +74,8 @@ void gpu_update(Gpu *g);
 
 /* Asks for a fresh scan of its functions, and of the neighbours that decide on its viability. */
 int gpu_scan(Gpu *g);
+/* Likewise for a caller, who is told when it is over. */
+int gpu_scan_wait(Gpu *g, scan_handler_t handler, void *userdata, ScanWaiter **ret);
 /* The addresses that gpu_scan() asks for; newly allocated. */
 int gpu_scan_addresses(const Gpu *g, char ***ret);
 

@@ -40,6 +40,44 @@ static Scan *scan_free(Scan *s) {
 }
 DEFINE_CLEANUP(Scan *, scan_free);
 
+struct ScanWaiter {
+        Host *host;
+        char *key;
+        uint64_t after; /* the number of the last look that does not count */
+        scan_handler_t handler;
+        void *userdata;
+        LIST_FIELDS(ScanWaiter, scan_waiters);
+};
+
+ScanWaiter *scan_waiter_free(ScanWaiter *w) {
+        if (!w)
+                return NULL;
+        if (w->host)
+                LIST_REMOVE(scan_waiters, w->host->scan_waiters, w);
+        free(w->key);
+        free(w);
+        return NULL;
+}
+
+static ScanWaiter *find_waiter(Host *h, const char *key, uint64_t began) {
+        LIST_FOREACH(scan_waiters, w, h->scan_waiters)
+                if (streq(w->key, key) && w->after < began)
+                        return w;
+        return NULL;
+}
+
+/* A handler may free other waiters, so the list is looked at afresh each time. */
+static void answer_waiters(Host *h, const char *key, uint64_t began) {
+        ScanWaiter *w;
+
+        while ((w = find_waiter(h, key, began))) {
+                LIST_REMOVE(scan_waiters, h->scan_waiters, w);
+                w->host = NULL;
+                w->handler(w->userdata);
+                scan_waiter_free(w);
+        }
+}
+
 static int copy_strv(char *const *from, char ***to) {
         _cleanup_strv_free_ char **copy = NULL;
 
@@ -135,8 +173,12 @@ int host_new_worker(Host *h, unsigned job, const char *gpu, worker_handler_t han
 }
 
 static void on_answer(const WorkerAnswer *answer, void *userdata) {
-        _cleanup_(scan_freep) Scan *s = userdata;
+        _cleanup_strv_free_ char **addresses = NULL;
+        _cleanup_free_ char *key = NULL;
+        Scan *s = userdata;
         Host *h = s->host;
+        uint64_t began = s->began;
+        bool again;
         int r;
 
         s->query = NULL;
@@ -148,13 +190,13 @@ static void on_answer(const WorkerAnswer *answer, void *userdata) {
                 if (r < 0)
                         log_error_errno(r, "The worker's snapshot is not readable, ignoring it: %m");
         }
-        if (s->again) {
-                _cleanup_free_ char *key = TAKE_PTR(s->key);
-                _cleanup_strv_free_ char **addresses = TAKE_PTR(s->addresses_again);
-
-                s = scan_free(s);
-                (void) host_scan(h, key, addresses);
-        }
+        again = s->again;
+        key = TAKE_PTR(s->key);
+        addresses = TAKE_PTR(s->addresses_again);
+        scan_free(s);
+        if (again && host_scan(h, key, addresses) < 0)
+                began = UINT64_MAX;
+        answer_waiters(h, key, began);
 }
 
 static Scan *find_scan(Host *h, const char *key) {
@@ -192,6 +234,25 @@ int host_scan(Host *h, const char *key, char *const *addresses) {
         s->host = h;
         LIST_APPEND(scans, h->scans, s);
         TAKE_PTR(s);
+        return 0;
+}
+
+int host_scan_wait(Host *h, const char *key, char *const *addresses, scan_handler_t handler, void *userdata, ScanWaiter **ret) {
+        _cleanup_(scan_waiter_freep) ScanWaiter *w = calloc(1, sizeof(ScanWaiter));
+        int r;
+
+        if (!w)
+                return -ENOMEM;
+        *w = (ScanWaiter) { .after = h->looks, .handler = handler, .userdata = userdata };
+        w->key = strdup(key);
+        if (!w->key)
+                return -ENOMEM;
+        r = host_scan(h, key, addresses);
+        if (r < 0)
+                return r;
+        w->host = h;
+        LIST_APPEND(scan_waiters, h->scan_waiters, w);
+        *ret = TAKE_PTR(w);
         return 0;
 }
 

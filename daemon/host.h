@@ -18,6 +18,7 @@ typedef struct Inhibitor Inhibitor;
 typedef struct Job Job;
 typedef struct Look Look;
 typedef struct Scan Scan;
+typedef struct ScanWaiter ScanWaiter;
 typedef struct UnitClient UnitClient;
 
 /* What the upper layers are told. All are set before anything runs. */
@@ -49,6 +50,7 @@ struct Host {
         bool scanned;          /* the first inventory is in */
         HostListener listener;
         LIST_HEAD(Scan, scans);
+        LIST_HEAD(ScanWaiter, scan_waiters);
         uint64_t looks;        /* that have begun */
         unsigned last_job;     /* id of the last job that this daemon has begun or taken up */
         LIST_HEAD(Look, taken); /* the last one of each key */
@@ -64,6 +66,12 @@ int host_load_config(Host *h);
 /* Asks a worker for a fresh look at these functions (NULL: at all of them). There is at most one scan per key (a GPU's
  * address, or "" for the inventory) at a time; what is asked for meanwhile is one more scan after it. */
 int host_scan(Host *h, const char *key, char *const *addresses);
+/* Likewise for a caller, who is told when a scan that began after this call is over, whatever came of it. The waiter is freed after
+ * the call. */
+typedef void (*scan_handler_t)(void *userdata);
+int host_scan_wait(Host *h, const char *key, char *const *addresses, scan_handler_t handler, void *userdata, ScanWaiter **ret);
+ScanWaiter *scan_waiter_free(ScanWaiter *w);
+DEFINE_CLEANUP(ScanWaiter *, scan_waiter_free);
 /* Looks overlap: the number of one is drawn before its worker is asked. */
 uint64_t host_look_begins(Host *h);
 /* Takes in what a worker has read: word lines of a snapshot of these functions, as they were when look number `began`

@@ -25,6 +25,7 @@ struct Request {
         bool access_action; /* the access option needs an action of its own */
         uint32_t uid;
         Holders *shown;
+        ScanWaiter *look;
         CensusWaiter *census;
         bool joined;        /* that census was running before */
         PolkitQuery *query;
@@ -37,6 +38,7 @@ static Request *request_free(Request *q) {
                 return NULL;
         if (q->manager)
                 LIST_REMOVE(requests, q->manager->requests, q);
+        scan_waiter_free(q->look);
         census_waiter_free(q->census);
         polkit_query_free(q->query);
         rom_read_forget(q->rom);
@@ -354,6 +356,38 @@ static void on_census(int census_error, const Holders *holders, void *userdata) 
                 fail(q, r, &error);
 }
 
+/* What can be refused without a census was refused before. */
+static int go_on(Request *q, Gpu *g, const Plan *plan, sd_bus_error *error) {
+        if (!needs_census(q, plan))
+                return proceed(q, g, plan, error);
+        q->joined = g->census;
+        return gpu_census(g, on_census, q, &q->census);
+}
+
+static void on_look(void *userdata) {
+        Request *q = ASSERT_PTR(userdata);
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        _cleanup_(plan_freep) Plan *plan = NULL;
+        Gpu *g = manager_find_gpu(q->manager, q->gpu);
+        int r;
+
+        q->look = NULL;
+        if (!g)
+                r = sd_bus_error_setf(&error, GPUPT_ERROR_NO_SUCH_GPU, "%s is not there any more.", q->gpu);
+        else
+                r = consider(q, g, &plan, &error);
+        if (r >= 0)
+                r = go_on(q, g, plan, &error);
+        if (r < 0)
+                fail(q, r, &error);
+}
+
+/* Mounts and networks come and go without an event: they are no reason to refuse before they were looked at again. (A job
+ * looks itself, so one that is not seen here ends it before anything is touched.) */
+static bool may_be_over(const Request *q, const sd_bus_error *error) {
+        return q->operation == OPERATION_DETACH && sd_bus_error_has_name(error, GPUPT_ERROR_IN_USE);
+}
+
 static int read_options(Request *q, Gpu *g, sd_bus_message *message, sd_bus_error *error) {
         AccessOption access;
         int r;
@@ -379,15 +413,13 @@ static int submit(Request *owned, Gpu *g, sd_bus_message *message, sd_bus_error 
         r = read_options(q, g, message, error);
         if (r < 0)
                 return r;
-        /* What can be refused without a census is refused before it. */
         r = consider(q, g, &plan, error);
-        if (r < 0)
-                return r;
-        if (needs_census(q, plan)) {
-                q->joined = g->census;
-                r = gpu_census(g, on_census, q, &q->census);
-        } else
-                r = proceed(q, g, plan, error);
+        if (r >= 0)
+                r = go_on(q, g, plan, error);
+        else if (may_be_over(q, error)) {
+                sd_bus_error_free(error);
+                r = gpu_scan_wait(g, on_look, q, &q->look);
+        }
         if (r < 0)
                 return r;
         /* It lives on in the manager's list, or is over. */

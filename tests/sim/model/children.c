@@ -374,7 +374,7 @@ void children_remove_drm(Device *d) {
 }
 
 void children_remove(Device *d) {
-        static const char *const directories[] = { "drm", "graphics", "hwmon", "sound" };
+        static const char *const directories[] = { "drm", "graphics", "hwmon", "sound", "net", "usb1" };
         unsigned features = d->driver->features;
 
         /* nv_pci_remove_helper(): with a non-zero usage count it polls for ever, and to close the file later does not
