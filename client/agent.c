@@ -10,10 +10,17 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <systemd/sd-login.h>
 
 #include "util/cleanup.h"
 
 static pid_t agent_pid;
+
+static bool has_session(void) {
+        _cleanup_free_ char *session = NULL;
+
+        return sd_pid_get_session(0, &session) >= 0;
+}
 
 static _Noreturn void run_agent(pid_t parent, int ready_fd) {
         char number[16];
@@ -28,7 +35,9 @@ static _Noreturn void run_agent(pid_t parent, int ready_fd) {
         (void) sigprocmask(SIG_SETMASK, &none, NULL);
         (void) fcntl(ready_fd, F_SETFD, 0);
         (void) snprintf(number, sizeof(number), "%d", ready_fd);
-        (void) execlp("pkttyagent", "pkttyagent", "--notify-fd", number, "--fallback", NULL);
+        /* A fallback gives way to the agent of the session. Without a session polkit 122 forgets it altogether
+         * (polkitbackendinteractiveauthority.c get_authentication_agent_for_subject()). */
+        (void) execlp("pkttyagent", "pkttyagent", "--notify-fd", number, has_session() ? "--fallback" : NULL, NULL);
         _exit(EXIT_FAILURE);
 }
 
