@@ -27,8 +27,12 @@ char *function_name(const char *name) {
 }
 
 const char *function_id(json_object *function, char buffer[static FUNCTION_TEXT_MAX]) {
-        (void) snprintf(buffer, FUNCTION_TEXT_MAX, "%04" PRIx64 ":%04" PRIx64, json_number(function, "vendor"),
-                        json_number(function, "device"));
+        uint64_t vendor = json_number(function, "vendor");
+
+        /* One that is not on the bus at the moment. */
+        if (vendor == 0)
+                return "";
+        (void) snprintf(buffer, FUNCTION_TEXT_MAX, "%04" PRIx64 ":%04" PRIx64, vendor, json_number(function, "device"));
         return buffer;
 }
 

@@ -26,8 +26,8 @@ static const struct {
           "Look with 'modinfo DRIVER' whether this kernel has the driver, and whether "
           "a file in /etc/modprobe.d forbids it." },
         { GPUPT_ERROR_UNREACHABLE,
-          "A card that does not answer mostly needs the host's power off and on again; "
-          "'gpuptctl log %s' shows what came before." },
+          "'gpuptctl log %s' shows what came before. A card that is there and does not answer mostly needs the "
+          "host's power off and on again." },
         { GPUPT_ERROR_RESET_FAILED,
           "'gpuptctl status %s' lists the reset methods, 'gpuptctl log %s' what was tried." },
         { GPUPT_ERROR_STUCK,

@@ -63,8 +63,28 @@ static void print_head(json_object *gpu) {
                       json_string(gpu, "address"), isempty(name) ? "" : " - ", strempty(name));
 }
 
+/* What a state that nobody wished for means, and what ends it. */
+static const char *explain_state(const char *state) {
+        static const struct {
+                const char *state, *text;
+        } map[] = {
+                { "partial", " (a mixture of drivers; attach or detach makes it whole)" },
+                { "absent", " (not on the bus)" },
+                { "unreachable", " (on the bus, but it does not answer)" },
+                { "stuck", " (a kernel call has not returned; nothing is started until it has)" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(map); i++)
+                if (streq(map[i].state, state))
+                        return map[i].text;
+        return "";
+}
+
 static void print_identity(json_object *gpu) {
         uint64_t subsystem = json_number(gpu, "subsystem-vendor-id");
+        const char *state = json_string(gpu, "state");
+        _cleanup_free_ char *shown = text_escape(state);
+        Color color = color_of_state(state);
         char suffix[64] = "";
 
         if (subsystem > 0)
@@ -72,7 +92,9 @@ static void print_identity(json_object *gpu) {
                                 json_number(gpu, "subsystem-id"));
 
         print_field("Alias", COLOR_NONE, json_string(gpu, "alias"));
-        print_field("State", color_of_state(json_string(gpu, "state")), json_string(gpu, "state"));
+        print_label("State");
+        (void) printf("%s%s%s%s\n", color_begin(stdout, color), strempty(shown), color_end(stdout, color),
+                      explain_state(state));
         print_field("Driver", COLOR_NONE, json_string(gpu, "driver"));
         print_fieldf("ID", "%04" PRIx64 ":%04" PRIx64 "%s%s", json_number(gpu, "vendor-id"),
                      json_number(gpu, "device-id"), suffix, json_truth(gpu, "boot-vga") ? ", boot VGA" : "");
