@@ -60,6 +60,25 @@ int journal_open(const char *address, sd_journal **ret) {
         return 0;
 }
 
+int journal_add_kernel(sd_journal *j, const char *address) {
+        char match[64];
+        int r;
+
+        r = sd_journal_add_disjunction(j);
+        if (r >= 0)
+                r = sd_journal_add_match(j, "_TRANSPORT=kernel", 0);
+        for (char function = '0'; r >= 0 && function <= '7'; function++) {
+                (void) snprintf(match, sizeof(match), "_KERNEL_DEVICE=+pci:%.*s%c", (int) strlen(address) - 1, address, function);
+                r = sd_journal_add_match(j, match, 0);
+        }
+        /* Below a notice is what every boot says of every device. */
+        for (char priority = '0'; r >= 0 && priority <= '5'; priority++) {
+                (void) snprintf(match, sizeof(match), "PRIORITY=%c", priority);
+                r = sd_journal_add_match(j, match, 0);
+        }
+        return r;
+}
+
 /* The value of one field, or NULL if the entry has none (or memory is out). */
 static char *get_field(sd_journal *j, const char *field) {
         size_t length, prefix = strlen(field) + 1;
@@ -77,8 +96,14 @@ static void print_text(sd_journal *j, uint64_t usec, int indent) {
         char stamp[TIMESTAMP_MAX];
         Color color;
 
+        if (pid) { /* the kernel has none */
+                _cleanup_free_ char *number = TAKE_PTR(pid);
+
+                if (asprintf(&pid, "[%s]", number) < 0)
+                        pid = NULL;
+        }
         color = !priority || *priority >= '5' ? COLOR_NONE : *priority == '4' ? COLOR_YELLOW : COLOR_RED;
-        (void) printf("%*s%s %s[%s]: %s%s%s\n", indent, "", timestamp_format(stamp, TIME_LOG, usec), strempty(who),
+        (void) printf("%*s%s %s%s: %s%s%s\n", indent, "", timestamp_format(stamp, TIME_LOG, usec), strempty(who),
                       strempty(pid), color_begin(stdout, color), strempty(text), color_end(stdout, color));
 }
 
@@ -99,12 +124,18 @@ static int print_json(sd_journal *j, uint64_t usec, JsonMode json) {
 }
 
 static int print_entry(sd_journal *j, int indent, JsonMode json) {
+        _cleanup_free_ char *sent = get_field(j, "_SOURCE_REALTIME_TIMESTAMP");
         uint64_t usec;
         int r;
 
-        r = sd_journal_get_realtime_usec(j, &usec);
-        if (r < 0)
-                return r;
+        /* When it was sent, as journalctl shows it: while an unbind hangs, journald may receive nothing for minutes. */
+        if (sent)
+                usec = strtoull(sent, NULL, 10);
+        else {
+                r = sd_journal_get_realtime_usec(j, &usec);
+                if (r < 0)
+                        return r;
+        }
         if (json != JSON_OFF)
                 return print_json(j, usec, json);
         print_text(j, usec, indent);

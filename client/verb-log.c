@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* log: gpuptd's lines in the journal, of one GPU or all. */
+/* log: gpuptd's lines in the journal, of one GPU with the kernel's, or all. */
 
 #include "client/gpu-choice.h"
 #include "client/journal-view.h"
@@ -45,6 +45,8 @@ int verb_log(Client *c, char **args) {
         }
 
         r = journal_open(address, &j);
+        if (r >= 0 && address)
+                r = journal_add_kernel(j, address);
         if (r < 0)
                 return r;
 
