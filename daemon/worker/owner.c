@@ -10,6 +10,7 @@
 #include "util/fs.h"
 
 #define CMDLINE_MAX (2U * 1024U * 1024U)
+#define TASK_COMM_LEN 16U /* include/linux/sched.h */
 
 /* Ending one of these ends a session, or the host's log-in. Names longer than a comm are compared with the program's
  * file name as well. */
@@ -220,6 +221,11 @@ static bool holds_vfio(const Holder *h) {
         return false;
 }
 
+/* Whether the process still has the name of its program, of which the kernel keeps the beginning. */
+static bool is_name_of(const char *comm, const char *program) {
+        return streq(comm, program) || (strlen(comm) == TASK_COMM_LEN - 1 && startswith(program, comm));
+}
+
 int owner_find(Holder *h) {
         _cleanup_free_ char *comm = NULL, *program = NULL;
         char path[32];
@@ -228,13 +234,13 @@ int owner_find(Holder *h) {
         if (read_line_at(AT_FDCWD, path, &comm) < 0 && !(comm = strdup("")))
                 return -ENOMEM;
         program = program_name(h->pid);
-        if (program && !streq(program, comm)) {
+        if (program && !is_name_of(comm, program)) {
                 if (asprintf(&h->command, "%s (%s)", comm, program) < 0) {
                         h->command = NULL;
                         return -ENOMEM;
                 }
         } else {
-                h->command = strdup(comm);
+                h->command = strdup(program ?: comm);
                 if (!h->command)
                         return -ENOMEM;
         }
