@@ -7,6 +7,7 @@
 #include "request.h"
 
 #include "bus.h"
+#include "climb.h"
 #include "dbus/errors.h"
 #include "dbus/names.h"
 #include "options.h"
@@ -89,7 +90,10 @@ static int request_new(Manager *m, RequestKind kind, const char *gpu, sd_bus_mes
         if (!q)
                 return -ENOMEM;
         q->kind = kind;
-        q->operation = kind == REQUEST_ATTACH ? OPERATION_ATTACH : OPERATION_DETACH;
+        q->operation = kind == REQUEST_ATTACH    ? OPERATION_ATTACH
+                       : kind == REQUEST_RESET   ? OPERATION_RESET
+                       : kind == REQUEST_RECOVER ? OPERATION_RECOVER
+                                                 : OPERATION_DETACH;
         q->gpu = strdup(gpu);
         if (!q->gpu)
                 return -ENOMEM;
@@ -122,8 +126,36 @@ static int check_verdict(PolkitVerdict verdict, sd_bus_error *error) {
                 return sd_bus_error_set(error, SD_BUS_ERROR_ACCESS_DENIED, "You are not allowed to do that.");
         if (verdict == POLKIT_CHALLENGE)
                 return sd_bus_error_set(error, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED,
-                                        "This needs authentication, and the caller does not allow a dialog.");
+                                        "This needs authentication, and nobody could be asked: the caller does not allow a "
+                                        "dialog, or there is no polkit agent.");
         return 0;
+}
+
+static bool is_recovery(const Request *q) {
+        return q->operation == OPERATION_RESET || q->operation == OPERATION_RECOVER;
+}
+
+/* The rung that is named; else which rungs there will be is for the probes to say, so only what is in the way of all of them can be
+ * said now. */
+static int plan_recovery(const Request *q, const Gpu *g, Plan **ret, sd_bus_error *error) {
+        _cleanup_free_ char *message = NULL;
+        PlanOptions options = q->options;
+        PlanInput input;
+        int r;
+
+        if (options.has_rung && climb_is_forbidden(g, options.rung))
+                return sd_bus_error_setf(error, GPUPT_ERROR_NOT_SUPPORTED,
+                                         "The reset '%s' is known to harm %s, or the administrator has forbidden it.",
+                                         rung_to_string(options.rung), g->address);
+        if (!options.has_rung)
+                options.rung = gpu_display(g) ? RUNG_WAKE : RUNG_REMOVE_RESCAN;
+        gpu_plan_input(g, q->shown, &input);
+        r = plan_build(&input, OPERATION_RESET, &options, ret, &message);
+        if (r > 0 && (options.has_rung || r == PLAN_E_IN_USE))
+                return sd_bus_error_set(error, plan_refusal_error(r), message);
+        if (r > 0)
+                *ret = plan_new(q->operation);
+        return r < 0 ? r : *ret ? 0 : -ENOMEM;
 }
 
 /* The plan as things stand, or the refusal. */
@@ -132,6 +164,8 @@ static int plan_now(const Request *q, const Gpu *g, Plan **ret, sd_bus_error *er
         PlanInput input;
         int r;
 
+        if (is_recovery(q))
+                return plan_recovery(q, g, ret, error);
         gpu_plan_input(g, q->shown, &input);
         r = plan_build(&input, q->operation, &q->options, ret, &message);
         return r > 0 ? sd_bus_error_set(error, plan_refusal_error(r), message) : r;
@@ -244,6 +278,12 @@ static char *plan_sentence(const Request *q, const Plan *plan) {
         _cleanup_free_ char *who = NULL;
         char *text;
 
+        if (is_recovery(q)) {
+                if (asprintf(&text, "%s%s%s", q->options.has_rung ? rung_to_string(q->options.rung) : "rung by rung, the weakest first, until it is well",
+                             q->options.has_rung ? ": " : "", q->options.has_rung ? rung_describe(q->options.rung) : "") < 0)
+                        return NULL;
+                return text;
+        }
         if (q->operation == OPERATION_DETACH && q->shown && q->shown->n > 0)
                 who = holders_describe(q->shown);
         if (asprintf(&text, "%zu steps%s%s%s%s", plan->n, who ? "; ends: " : "", strempty(who),
@@ -266,7 +306,9 @@ static int authorise(Request *q, const Gpu *g, const Plan *plan) {
                 actions[n++] = GPUPT_ACTION_FORCE;
         if (q->options.disrupt_session)
                 actions[n++] = GPUPT_ACTION_DISRUPT_SESSION;
-        if (n == 0)
+        if (is_recovery(q))
+                actions[n++] = q->operation == OPERATION_RESET ? GPUPT_ACTION_RESET : GPUPT_ACTION_RECOVER;
+        else if (n == 0)
                 actions[n++] = q->operation == OPERATION_ATTACH ? GPUPT_ACTION_ATTACH : GPUPT_ACTION_DETACH;
         if (q->access_action)
                 actions[n++] = GPUPT_ACTION_ACCESS;
@@ -281,19 +323,48 @@ static int authorise(Request *q, const Gpu *g, const Plan *plan) {
                           q->manager->host->config->queries_per_sender, on_polkit, q, &q->query);
 }
 
-static int reply_plan(Request *q, const Plan *plan) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+/* The way up the ladder as it would be if nothing helped: each rung with what it does, or why it cannot be done. */
+static int append_ladder(const Request *q, const Gpu *g, sd_bus_message *reply) {
+        _cleanup_(intent_freep) Intent *intent = intent_new(0, q->operation, g->address, q->uid);
+        _cleanup_free_ char *message = NULL;
         int r;
 
-        r = sd_bus_message_new_method_return(q->message, &reply);
-        if (r >= 0)
-                r = sd_bus_message_open_container(reply, 'a', "(sss)");
+        if (!intent)
+                return -ENOMEM;
+        while ((r = climb_next(g, intent, &q->options, &message)) == 1) {
+                r = intent_end_rung(intent, 0, rung_describe(intent->rung));
+                if (r < 0)
+                        return r;
+        }
+        for (size_t i = 0; i < intent->n_attempts && r >= 0; i++)
+                r = sd_bus_message_append(reply, "(sss)", rung_to_string(intent->attempts[i].rung), g->address,
+                                          intent->attempts[i].outcome);
+        return r < 0 ? r : 0;
+}
+
+static int append_steps(const Plan *plan, sd_bus_message *reply) {
+        int r = 0;
+
         for (size_t i = 0; i < plan->n && r >= 0; i++) {
                 _cleanup_free_ char *detail = step_describe(plan->steps + i);
 
                 r = sd_bus_message_append(reply, "(sss)", verb_to_string(plan->steps[i].verb), plan->steps[i].target,
                                           strempty(detail));
         }
+        return r;
+}
+
+static int reply_plan(Request *q, const Gpu *g, const Plan *plan) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        int r;
+
+        r = sd_bus_message_new_method_return(q->message, &reply);
+        if (r >= 0)
+                r = sd_bus_message_open_container(reply, 'a', "(sss)");
+        if (is_recovery(q) && !q->options.has_rung && r >= 0)
+                r = append_ladder(q, g, reply);
+        else if (r >= 0)
+                r = append_steps(plan, reply);
         if (r >= 0)
                 r = sd_bus_message_close_container(reply);
         return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
@@ -306,7 +377,7 @@ static int consider(const Request *q, const Gpu *g, Plan **ret, sd_bus_error *er
 /* Whom it would end, or which VM is in its way, is never told by what was seen some time ago: a VM manager with a private /dev
  * opens and closes nodes that nobody can watch. */
 static bool needs_census(const Request *q, const Plan *plan) {
-        if (q->operation == OPERATION_DETACH)
+        if (q->operation == OPERATION_DETACH || is_recovery(q))
                 return q->options.force;
         return plan->n > 0 && !q->options.has_wait;
 }
@@ -316,7 +387,7 @@ static int proceed(Request *q, const Gpu *g, const Plan *plan, sd_bus_error *err
         int r;
 
         if (q->kind == REQUEST_PLAN) {
-                r = reply_plan(q, plan);
+                r = reply_plan(q, g, plan);
                 if (r >= 0)
                         request_free(q);
                 return r;
@@ -392,7 +463,7 @@ static int read_options(Request *q, Gpu *g, sd_bus_message *message, sd_bus_erro
         AccessOption access;
         int r;
 
-        r = options_read(message, g, q->manager->host->config->wait_sec, &q->options, &access, error);
+        r = options_read(message, g, q->operation, q->manager->host->config->wait_sec, &q->options, &access, error);
         if (r < 0)
                 return r;
         if (access == ACCESS_UNSET && q->kind == REQUEST_ACQUIRE)
