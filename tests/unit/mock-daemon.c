@@ -421,6 +421,19 @@ static int manager_list_groups(sd_bus_message *message, void *userdata, sd_bus_e
                                           "device", "q", 0x0fb9, "driver", "s", "snd_hda_intel", "group", "i", 2);
 }
 
+static int manager_check(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {
+        Mock *m = userdata;
+
+        if (m->script->check_fails)
+                return sd_bus_reply_method_return(message, "a(ssss)", 3,
+                                                  "host.iommu", "fail", "There is no IOMMU", "Switch it on.",
+                                                  "host.kernel", "ok", "Linux 6.1", "",
+                                                  "gpu.reset", "warn", "A\033card", "Nothing to repair.");
+        return sd_bus_reply_method_return(message, "a(ssss)", 2,
+                                          "host.iommu", "ok", "The IOMMU works", "",
+                                          "gpu.reset", "warn", "A card lists only bus", "Nothing to repair.");
+}
+
 static int manager_rescan(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {
         Mock *m = userdata;
 
@@ -445,6 +458,7 @@ static const sd_bus_vtable manager_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_METHOD("GetGpu", "s", "o", manager_get_gpu, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("ListGroups", NULL, "aa{sv}", manager_list_groups, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD("Check", NULL, "a(ssss)", manager_check, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("Rescan", NULL, NULL, manager_rescan, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("Reload", NULL, NULL, manager_reload, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_VTABLE_END,

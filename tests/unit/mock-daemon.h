@@ -45,6 +45,7 @@ typedef struct MockScript {
         bool job_goes_on;           /* it is there, and ends (as result says) once its properties have been read */
         bool job_is_last;           /* it ended as result says: property LastJob of the first GPU */
 
+        bool check_fails;           /* Check finds something that fails */
         bool challenge;             /* Reload wants to ask for a password */
         bool lie;                   /* another connection sends a JobRemoved of its own before each job ends */
         MockRom rom;

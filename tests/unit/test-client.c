@@ -191,6 +191,7 @@ static const MockScript assigned = { .n_gpus = 1, .states = { "assigned" } };
 static const MockScript hangs = { .n_gpus = 1, .pace = MOCK_HANG };
 static const MockScript hangs_for_good = { .n_gpus = 1, .pace = MOCK_HANG, .refuse_cancel = true };
 static const MockScript asks_for_ever = { .n_gpus = 1, .pace = MOCK_NEVER_ANSWER };
+static const MockScript not_ready = { .n_gpus = 1, .check_fails = true };
 static const MockScript liar = { .n_gpus = 1, .lie = true };
 static const MockScript challenge = { .n_gpus = 1, .challenge = true };
 static const MockScript rom_other = { .n_gpus = 1, .rom = MOCK_ROM_OTHER };
@@ -332,6 +333,37 @@ static void test_tables(Fixture *f, gconstpointer data) {
         g_assert_cmpstr(f->out, ==, "[]\n");
         g_assert_cmpint(client(f, "rescan"), ==, EXIT_DONE);
         g_assert_cmpstr(f->out, ==, "");
+}
+
+static void test_check(Fixture *f, gconstpointer data) {
+        const MockScript *script = data;
+        int status = script->check_fails ? EXIT_FAILED : EXIT_DONE;
+        json_object *array, *first;
+
+        g_assert_cmpint(client(f, "check"), ==, status);
+        assert_has(f->out, "RESULT CHECK");
+        assert_has(f->out, script->check_fails ? "fail   host.iommu  There is no IOMMU\n" : "ok     host.iommu The IOMMU works\n");
+        assert_has(f->out, "→ Nothing to repair.\n");
+        assert_has(f->out, script->check_fails ? "\n1 ok, 1 warn, 1 fail.\n" : "\n1 ok, 1 warn, 0 fail.\n");
+        assert_has_not(f->out, "\033");
+
+        g_assert_cmpint(client(f, "check --no-legend"), ==, status);
+        assert_has_not(f->out, "RESULT");
+        assert_has_not(f->out, "1 warn");
+        g_assert_cmpint(client(f, "check -q"), ==, status);
+        assert_has_not(f->out, "ok ");
+        assert_has_not(f->out, "1 warn");
+        assert_has(f->out, "gpu.reset");
+
+        g_assert_cmpint(client(f, "check -j"), ==, status);
+        array = parse(f->out);
+        g_assert_cmpuint(json_object_array_length(array), ==, script->check_fails ? 3 : 2);
+        first = json_object_array_get_idx(array, 0);
+        g_assert_cmpstr(json_object_get_string(get(first, "id")), ==, "host.iommu");
+        g_assert_cmpstr(json_object_get_string(get(first, "result")), ==, script->check_fails ? "fail" : "ok");
+        g_assert_cmpstr(json_object_get_string(get(first, "hint")), ==, script->check_fails ? "Switch it on." : "");
+        (void) get(first, "summary");
+        json_object_put(array);
 }
 
 static void test_plan(Fixture *f, gconstpointer data) {
@@ -1006,6 +1038,8 @@ static void add_cases(void) {
         add("tables", &one, test_tables);
         add("plan", &one, test_plan);
         add("usage", &one, test_usage);
+        add("check", &one, test_check);
+        add("check-fails", &not_ready, test_check);
         add("no-daemon", NULL, test_no_daemon);
         add("names", &two, test_names);
         add("only-candidate", &one_gone, test_only_candidate);
