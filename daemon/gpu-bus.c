@@ -163,22 +163,21 @@ static void write_virtual_machine(Sink *s, void *object) {
         sink_close(s);
 }
 
-/* Known without a probe: that it is dead. The rest comes with the probes. */
 static void write_health(Sink *s, void *object) {
         Gpu *g = object;
 
-        sink_string(s, g->unreachable ? "dead" : "unknown");
+        sink_string(s, health_to_string(g->report ? g->report->health : HEALTH_UNKNOWN));
 }
 
 static void write_health_findings(Sink *s, void *object) {
         Gpu *g = object;
 
         sink_open(s, 'a', "(sss)");
-        if (g->unreachable) {
+        for (size_t i = 0; g->report && i < g->report->n; i++) {
                 sink_open(s, 'r', "sss");
-                sink_string(s, "config-space-dead");
-                sink_string(s, "error");
-                sink_string(s, "The configuration space reads all ones: the card is powered off or has fallen off the bus.");
+                sink_string(s, g->report->findings[i].id);
+                sink_string(s, severity_to_string(g->report->findings[i].severity));
+                sink_string(s, g->report->findings[i].text);
                 sink_close(s);
         }
         if (g->inconsistent) {
@@ -308,6 +307,14 @@ static int gpu_method_attach(sd_bus_message *message, void *userdata, sd_bus_err
         return request_job(REQUEST_ATTACH, manager_of_message(message), userdata, message, error);
 }
 
+static int gpu_method_reset(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        return request_job(REQUEST_RESET, manager_of_message(message), userdata, message, error);
+}
+
+static int gpu_method_recover(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        return request_job(REQUEST_RECOVER, manager_of_message(message), userdata, message, error);
+}
+
 static int gpu_method_acquire(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         return request_job(REQUEST_ACQUIRE, manager_of_message(message), userdata, message, error);
 }
@@ -341,9 +348,9 @@ const sd_bus_vtable gpu_vtable[] = {
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Attach", SD_BUS_ARGS("a{sv}", options), SD_BUS_RESULT("o", job), gpu_method_attach,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("Reset", SD_BUS_ARGS("a{sv}", options), SD_BUS_RESULT("o", job), gpu_method_later,
+        SD_BUS_METHOD_WITH_ARGS("Reset", SD_BUS_ARGS("a{sv}", options), SD_BUS_RESULT("o", job), gpu_method_reset,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("Recover", SD_BUS_ARGS("a{sv}", options), SD_BUS_RESULT("o", job), gpu_method_later,
+        SD_BUS_METHOD_WITH_ARGS("Recover", SD_BUS_ARGS("a{sv}", options), SD_BUS_RESULT("o", job), gpu_method_recover,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("VmPhase", SD_BUS_ARGS("s", manager, "s", vm, "s", phase, "a{sv}", options),
                                 SD_BUS_RESULT("o", job), gpu_method_later, SD_BUS_VTABLE_UNPRIVILEGED),

@@ -7,7 +7,9 @@
 #include <stdarg.h>
 #include <systemd/sd-login.h>
 
+#include "checkup.h"
 #include "dbus/names.h"
+#include "question.h"
 #include "rom-read.h"
 #include "selector.h"
 #include "util/log-ids.h"
@@ -47,6 +49,11 @@ Gpu *gpu_free(Gpu *g) {
         census_waiter_free(g->look);
         census_free(g->census);
         rom_read_free(g->rom_read);
+        checkup_free(g->checkup);
+        question_free(g->sensing);
+        health_report_free(g->report);
+        measurement_free(g->sensors);
+        strv_free(g->screens);
         free(g->address);
         free(g->identity);
         strv_free(g->functions);
@@ -370,11 +377,14 @@ void gpu_update(Gpu *g) {
                 g->viable = display->group >= 0 && strv_length(g->blockers) == 0;
         } else {
                 g->unreachable = false;
+                g->report = health_report_free(g->report);
                 forget_holders(g);
         }
         if (!needs_look(g))
                 forget_holders(g);
         g->state = derive_state(g);
+        gpu_note_display(g);
+        g->vm_closed = g->vm_closed || (before == GPU_ASSIGNED && g->state == GPU_DETACHED);
         if (known)
                 log_change(g, before);
         if (g->state != GPU_STUCK)

@@ -5,15 +5,20 @@
  * what the host looked like before it was taken. It derives; it changes no hardware. */
 
 #include "census.h"
+#include "health.h"
 #include "host-record.h"
 #include "host.h"
 #include "operation.h"
 #include "plan.h"
 
 typedef struct Intent Intent;
+typedef struct Checkup Checkup;
+typedef struct Question Question;
 typedef struct RomRead RomRead;
 
 #define GPU_PROPERTIES_MAX 40U
+
+typedef void (*gpu_examined_t)(Gpu *g, void *userdata);
 
 /* How the last job on it ended; id 0: there was none. */
 typedef struct LastJob {
@@ -53,7 +58,18 @@ struct Gpu {
         bool look_again;
         RomRead *rom_read;   /* running */
         char **on_vfio;      /* functions that were bound to a VFIO driver when nothing was stuck last */
-        bool unreachable;    /* a job found its config space dead */
+
+        HealthReport *report;  /* of the last checkup or measurement; NULL: nobody has looked since the state last changed */
+        bool unreachable;      /* it says that the config space is dead */
+        Checkup *checkup;      /* running, of gpu_examine(); then the handler */
+        gpu_examined_t examined;
+        void *examined_userdata;
+        bool vm_closed;        /* a VM has closed it, and nobody has taken notice yet */
+        Question *sensing;     /* running, of gpu_note_sensors() */
+        Measurement *sensors;  /* as they were with the host's driver last; NULL: not known */
+        bool had_drm;          /* it had a DRM node with the host's driver */
+        char **screens;        /* connectors that had a screen then */
+
         char *stuck;         /* why it is stuck, in a sentence; NULL: it is not */
 
         Job *job;      /* weak: the one that runs */
@@ -86,6 +102,22 @@ int gpu_census(Gpu *g, census_handler_t handler, void *userdata, CensusWaiter **
 
 bool gpu_has_function(const Gpu *g, const char *address);
 const Function *gpu_display(const Gpu *g); /* NULL while absent */
+
+/* ---- health: gpu-health.c ---- */
+
+/* What health_judge() may look at, but for measurements; weak pointers into the GPU. */
+void gpu_health_input(const Gpu *g, HealthInput *ret);
+/* Takes over a report (NULL: nothing is known), and derives the state anew. */
+void gpu_take_report(Gpu *g, HealthReport *report);
+/* A checkup in the background: its report is taken, then the handler (or NULL) is called. One that runs already is given
+ * up. since_usec: of the kernel's log, CLOCK_MONOTONIC. */
+int gpu_examine(Gpu *g, uint64_t since_usec, gpu_examined_t handler, void *userdata);
+/* A step has found its config space dead, or alive. */
+void gpu_note_alive(Gpu *g, bool alive);
+/* Keeps in mind how it is with the host's driver: its DRM node and screens, from the snapshot. */
+void gpu_note_display(Gpu *g);
+/* Likewise its sensors, which a worker of its own reads. Nobody waits for that. */
+void gpu_note_sensors(Gpu *g);
 
 /* What plan_build() may look at; weak pointers into the GPU. */
 void gpu_plan_input(const Gpu *g, const Holders *holders, PlanInput *ret);

@@ -5,7 +5,9 @@
 
 #include "host.h"
 
+#include "dbus/names.h"
 #include "util/log.h"
+#include "worker/protocol.h"
 
 /* A look that was taken in. */
 struct Look {
@@ -288,9 +290,12 @@ int host_new(sd_event *event, const char *run_dir, const char *worker_program, H
         if (r < 0)
                 return r;
         r = quirk_db_new(&h->quirks);
-        if (r < 0)
-                return r;
-        r = host_load_config(h);
+        if (r >= 0)
+                r = ladder_memory_new(GPUPT_STATE_DIR, &h->ladder_memory);
+        if (r >= 0)
+                r = kernel_log_new(secure_getenv(ENV_JOURNAL_DIR), &h->kernel_log);
+        if (r >= 0)
+                r = host_load_config(h);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(h);
@@ -314,6 +319,8 @@ Host *host_free(Host *h) {
         snapshot_free(h->snapshot);
         config_free(h->config);
         quirk_db_free(h->quirks);
+        ladder_memory_free(h->ladder_memory);
+        kernel_log_free(h->kernel_log);
         free(h->run_dir);
         free(h->worker_program);
         sd_event_unref(h->event);

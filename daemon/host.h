@@ -7,6 +7,8 @@
 #include <systemd/sd-event.h>
 
 #include "config.h"
+#include "kernel-log.h"
+#include "ladder-memory.h"
 #include "quirks.h"
 #include "reader.h"
 #include "snapshot.h"
@@ -44,6 +46,8 @@ struct Host {
         Config *config;
         QuirkDb *quirks;
         ReaderPool *readers;
+        LadderMemory *ladder_memory;
+        KernelLog *kernel_log;
         UnitClient *units;     /* weak */
         Inhibitor *inhibitor;  /* weak */
         Snapshot *snapshot;

@@ -6,19 +6,20 @@
  *        │              └──error──▶ UNDO ──────▲
  *        └── refused, or nothing to do ────────────────▶ over
  *
+ * A reset, a recovery, or an attach of a card that is dead walks several plans, the rungs of the ladder, one after the other; each is
+ * walked forward and then back, and the card is examined (MEASURE, CHECKUP) before the first and after each:
+ * job-ladder.c.
+ *
  * Every stage but the last can meet a step that does not return. Then the job ends as stuck for everybody who waits, but
  * the object stays (Gpu.stuck_job) with its worker; when that answers, the job comes back under a new id and undoes. */
 
 #include "job.h"
 
-#include <stdarg.h>
-#include <time.h>
-
 #include "dbus/errors.h"
 #include "dbus/names.h"
 #include "failure.h"
 #include "inhibitor.h"
-#include "util/fs.h"
+#include "job-internal.h"
 #include "util/log-ids.h"
 #include "util/log.h"
 
@@ -49,219 +50,21 @@ static void lock_sleep(Job *j) {
         j->locked = true;
 }
 
-static void unlock_sleep(Job *j) {
+void job_unlock_sleep(Job *j) {
         if (j->locked)
                 inhibitor_release(j->gpu->host->inhibitor);
         j->locked = false;
 }
 
-/* ---- log ---- */
-
-static void job_log(const Job *j, int level, const char *message_id, const Step *step, const char *text) {
-        char id[16];
-
-        (void) snprintf(id, sizeof(id), "%u", j->intent->id);
-        (void) log_with(level, 0, message_id,
-                        LOG_FIELDS({ GPUPT_FIELD_GPU, j->gpu->address }, { GPUPT_FIELD_JOB, id },
-                                   { GPUPT_FIELD_OPERATION, operation_to_string(j->intent->operation) },
-                                   { GPUPT_FIELD_STEP, step ? verb_to_string(step->verb) : NULL },
-                                   { GPUPT_FIELD_FUNCTION, step && pci_address_valid(step->target) ? step->target : NULL },
-                                   { GPUPT_FIELD_RESULT, j->stage == STAGE_OVER ? job_result_to_string(j->result) : NULL },
-                                   { GPUPT_FIELD_ERROR, j->stage == STAGE_OVER ? j->error : NULL }),
-                        "%s%s%s", startswith(text, j->gpu->address) ? "" : j->gpu->address,
-                        startswith(text, j->gpu->address) ? "" : ": ", text);
-}
-
-static void job_changed(Job *j) {
-        j->gpu->host->listener.job_changed(j, j->gpu->host->listener.userdata);
-}
-
-/* ---- over ---- */
-
-static void set_message(Job *j, const char *format, ...) _printf_(2, 3);
-static void set_message(Job *j, const char *format, ...) {
-        va_list ap;
-
-        free(j->message);
-        va_start(ap, format);
-        if (vasprintf(&j->message, format, ap) < 0)
-                j->message = NULL;
-        va_end(ap);
-}
-
-static void log_result(const Job *j) {
-        const char *id = MESSAGE_ID_JOB_DONE;
-        int level = LOG_INFO;
-
-        if (j->result == RESULT_FAILED) {
-                id = j->left_over ? MESSAGE_ID_GPU_PARTIAL : streq(j->error, GPUPT_ERROR_IN_USE) ? MESSAGE_ID_HOLDERS_REFUSED
-                                                                                                  : MESSAGE_ID_JOB_FAILED;
-                level = j->left_over ? LOG_ERR : LOG_WARNING;
-        } else if (j->result == RESULT_ROLLED_BACK || j->result == RESULT_CANCELLED) {
-                id = streq(j->error, GPUPT_ERROR_IN_USE) ? MESSAGE_ID_HOLDERS_REFUSED : MESSAGE_ID_JOB_ROLLED_BACK;
-                level = LOG_WARNING;
-        } else if (j->result == RESULT_STUCK) {
-                id = MESSAGE_ID_GPU_STUCK;
-                level = LOG_ERR;
-        }
-        job_log(j, level, id, NULL, strempty(j->message));
-}
-
-/* Tells everybody. The listener frees the job, except a stuck one. */
-static void job_announce_end(Job *j) {
-        Gpu *g = j->gpu;
-        struct timespec now;
-
-        log_result(j);
-        (void) clock_gettime(CLOCK_REALTIME, &now);
-        g->last_job.id = j->intent->id;
-        g->last_job.operation = j->intent->operation;
-        g->last_job.result = j->result;
-        g->last_job.realtime_usec = (uint64_t) now.tv_sec * 1000000 + (uint64_t) now.tv_nsec / 1000;
-        (void) free_and_strdup(&g->last_job.error, j->error);
-        (void) free_and_strdup(&g->last_job.message, strempty(j->message));
-        g->job = NULL;
-        if (j->result == RESULT_STUCK) {
-                g->stuck_job = j;
-                gpu_set_stuck(g, j->message);
-        } else
-                gpu_update(g);
-        g->host->listener.job_ended(j, g->host->listener.userdata);
-}
-
-/* Into the record goes what the host had given a function. One that was with VFIO before this job has its driver, override
- * and power from whoever bound it there. Values that an earlier detach has recorded are older, and stay; but driver and
- * override are the last ones that the host had on it, should somebody have brought it back meanwhile. */
-static int remember_value(HostRecord *record, const Saved *saved, const SavedValue *v) {
-        const char *driver = saved_get(saved, v->subject, "driver");
-        bool binding = streq(v->key, "driver") || streq(v->key, "override");
-
-        if (driver_is_vfio(driver) && (binding || streq(v->key, "power-control")))
-                return 0;
-        return binding && !isempty(driver) ? saved_replace(&record->saved, v->subject, v->key, v->value)
-                                           : saved_add(&record->saved, v->subject, v->key, v->value);
-}
-
-/* What a done detach, or one that could not be undone, leaves for the attach that will restore it. */
-static int remember_host(Job *j) {
-        static const char *const keys[] = { "driver", "override", "power-control", "d3cold", "reset-method", "drm", "console" };
-        Gpu *g = j->gpu;
-        int r = 0;
-
-        if (j->intent->saved.n == 0 && !j->intent->access)
-                return 0;
-        if (!g->record) {
-                g->record = host_record_new(g->address, strempty(g->identity));
-                if (!g->record)
-                        return -ENOMEM;
-        }
-        for (char **a = j->intent->functions; a && *a && r >= 0; a++)
-                if (!strv_contains(g->record->functions, *a))
-                        r = strv_extend(&g->record->functions, *a);
-        for (size_t i = 0; i < j->intent->saved.n && r >= 0; i++) {
-                const SavedValue *v = j->intent->saved.list + i;
-
-                for (size_t k = 0; k < ELEMENTSOF(keys) && r >= 0; k++)
-                        if (streq(v->key, keys[k]))
-                                r = remember_value(g->record, &j->intent->saved, v);
-                if (r >= 0 && streq(v->key, "active") && streq(v->value, "yes") && !strv_contains(g->record->units, v->subject))
-                        r = strv_extend(&g->record->units, v->subject);
-        }
-        for (size_t i = 0; i < j->intent->plan->n && r >= 0; i++) {
-                const Step *s = j->intent->plan->steps + i;
-
-                if (s->verb == VERB_UNLOAD && !strv_contains(g->record->modules, s->target))
-                        r = strv_extend(&g->record->modules, s->target);
-        }
-        if (j->intent->access) {
-                g->record->access = true;
-                g->record->access_uid = j->intent->access_uid;
-        }
-        return r < 0 ? r : host_record_store(g->host->run_dir, g->record);
-}
-
-/* After a done attach nothing is left to restore, or only what a later attach of the other functions will. */
-static int forget_host(Job *j) {
-        Gpu *g = j->gpu;
-        _cleanup_strv_free_ char **left = NULL;
-        int r;
-
-        if (!g->record || g->record_unfit)
-                return 0;
-        for (char **a = g->record->functions; a && *a; a++)
-                if (!strv_contains(j->intent->functions, *a)) {
-                        r = strv_extend(&left, *a);
-                        if (r < 0)
-                                return r;
-                }
-        if (left) {
-                strv_free(g->record->functions);
-                g->record->functions = TAKE_PTR(left);
-                return host_record_store(g->host->run_dir, g->record);
-        }
-        g->record = host_record_free(g->record);
-        return host_record_remove(g->host->run_dir, g->address);
-}
-
-static void job_over(Job *j) {
-        const char *where = j->intent->operation == OPERATION_DETACH ? "its VFIO driver" : "the host";
-        bool undone = j->intent->phase == PHASE_UNDO;
-        int r = 0;
-
-        j->stage = STAGE_OVER;
-        j->error = strempty(j->intent->error);
-        if (!undone && !j->intent->error) {
-                j->result = RESULT_DONE;
-                if (j->intent->plan->n == 0)
-                        set_message(j, "Nothing to do: %s is with %s already.", j->gpu->address, where);
-                else
-                        set_message(j, "%s is now with %s.", j->gpu->address, where);
-        } else if (j->left_over) {
-                j->result = RESULT_FAILED;
-                set_message(j, "%s What could not be undone: %s", strempty(j->intent->message), j->left_over);
-        } else if (j->cancelled) {
-                j->result = RESULT_CANCELLED;
-                set_message(j, "%s%s", strempty(j->intent->message), j->writes ? " Everything was undone." : "");
-        } else {
-                j->result = j->writes ? RESULT_ROLLED_BACK : RESULT_FAILED;
-                set_message(j, "%s%s", strempty(j->intent->message), j->writes ? " Everything was undone." : "");
-        }
-
-        /* Not of a card that was detached and is with the host again, whoever did that: there is nothing to restore then. */
-        if (j->intent->operation == OPERATION_DETACH && j->intent->plan->n > 0 &&
-            (j->left_over || (j->result == RESULT_DONE && j->gpu->state != GPU_HOST)))
-                r = remember_host(j);
-        else if (j->intent->operation == OPERATION_ATTACH && j->result == RESULT_DONE && j->intent->plan->n > 0)
-                r = forget_host(j);
-        if (r < 0)
-                log_error_errno(r, "Failed to write the record of %s, so the journal of job %u stays: %m", j->gpu->address,
-                                j->intent->id);
-        else
-                r = journal_remove(j->gpu->host->run_dir, j->intent);
-        if (r < 0)
-                log_warning_errno(r, "The journal of job %u is still there, ignoring: %m", j->intent->id);
-        unlock_sleep(j);
-        /* The worker ends with its socket. */
-        j->runner = step_runner_free(j->runner);
-        job_announce_end(j);
-}
-
-/* The job ends without a step, for a reason that is no step's. */
-static void job_refuse(Job *j, const char *error, const char *message) {
-        (void) free_and_strdup(&j->intent->error, error);
-        (void) free_and_strdup(&j->intent->message, message);
-        job_over(j);
-}
-
 /* ---- stages ---- */
 
-static int look(Job *j, JobStage stage) {
+int job_look(Job *j, JobStage stage) {
+        _cleanup_strv_free_ char **addresses = NULL;
         int r;
 
         j->stage = stage;
         step_done(&j->look);
         j->look = (Step) {};
-        _cleanup_strv_free_ char **addresses = NULL;
         r = gpu_scan_addresses(j->gpu, &addresses);
         if (r >= 0)
                 r = step_init(&j->look, VERB_SNAPSHOT, "-", addresses);
@@ -271,10 +74,26 @@ static int look(Job *j, JobStage stage) {
         return r;
 }
 
-static const Step *current_step(const Job *j) {
+int job_measure(Job *j) {
+        int r;
+
+        j->stage = STAGE_MEASURE;
+        step_done(&j->look);
+        j->look = (Step) {};
+        r = step_init(&j->look, VERB_MEASURE, j->gpu->functions[0], j->gpu->functions + 1);
+        if (r >= 0)
+                r = step_runner_run(j->runner, LOOK_NUMBER + 2, &j->look);
+        return r;
+}
+
+static bool is_look(JobStage stage) {
+        return stage == STAGE_LOOK || stage == STAGE_LOOK_AGAIN || stage == STAGE_MEASURE;
+}
+
+const Step *job_current_step(const Job *j) {
         const Plan *plan = j->stage == STAGE_UNDO ? j->undo : j->intent->plan;
 
-        if (j->stage == STAGE_LOOK || j->stage == STAGE_LOOK_AGAIN)
+        if (is_look(j->stage))
                 return &j->look;
         return j->intent->begun > 0 && j->intent->begun <= plan->n ? plan->steps + j->intent->begun - 1 : NULL;
 }
@@ -295,42 +114,64 @@ static int collect_functions(Job *j) {
         return r;
 }
 
-static void make_plan(Job *j) {
-        _cleanup_free_ char *message = NULL;
-        _cleanup_(plan_freep) Plan *plan = NULL;
-        PlanInput input;
+void job_begin_plan(Job *j) {
         int r;
 
-        if (j->gpu->inconsistent) {
-                message = gpu_describe_inconsistency(j->gpu);
-                job_refuse(j, GPUPT_ERROR_INCONSISTENT, strempty(message));
-                return;
-        }
-        gpu_plan_input(j->gpu, j->shown, &input);
-        r = plan_build(&input, j->intent->operation, &j->options, &plan, &message);
-        if (r > 0) {
-                job_refuse(j, plan_refusal_error(r), message);
-                return;
-        }
-        if (r >= 0)
-                r = collect_functions(j);
-        if (r >= 0 && plan->n == 0) {
-                job_over(j);
-                return;
-        }
-        if (r >= 0) {
-                plan_free(j->intent->plan);
-                j->intent->plan = TAKE_PTR(plan);
-                r = journal_write(j->gpu->host->run_dir, j->intent);
-        }
+        r = journal_write(j->gpu->host->run_dir, j->intent);
         if (r < 0) {
                 (void) log_error_errno(r, "Failed to write down what job %u will do, so it does nothing: %m", j->intent->id);
                 job_refuse(j, GPUPT_ERROR_FAILED, "The job's journal in /run could not be written, so nothing was changed.");
                 return;
         }
+        j->undo = plan_free(j->undo);
         j->stage = STAGE_STEPS;
         j->state = JOB_RUNNING;
         job_next(j);
+}
+
+void job_make_plan_of(Job *j, Operation operation) {
+        _cleanup_free_ char *message = NULL;
+        _cleanup_(plan_freep) Plan *plan = NULL;
+        PlanInput input;
+        int r;
+
+        /* An attach trusts no census but its own: the step that waits for the holders. */
+        gpu_plan_input(j->gpu, operation == OPERATION_DETACH || operation == OPERATION_ATTACH ? j->shown : j->gpu->holders,
+                       &input);
+        r = plan_build(&input, operation, &j->options, &plan, &message);
+        if (r > 0) {
+                job_refuse(j, plan_refusal_error(r), message);
+                return;
+        }
+        if (r < 0) {
+                (void) log_error_errno(r, "Failed to make the plan of job %u, so it does nothing: %m", j->intent->id);
+                job_refuse(j, GPUPT_ERROR_FAILED, "There was no memory for the plan, so nothing was changed.");
+                return;
+        }
+        if (plan->n == 0) {
+                job_over(j);
+                return;
+        }
+        plan_free(j->intent->plan);
+        j->intent->plan = TAKE_PTR(plan);
+        job_begin_plan(j);
+}
+
+void job_make_plan(Job *j) {
+        job_make_plan_of(j, j->intent->operation);
+}
+
+/* The first look is in. */
+static void looked(Job *j) {
+        _cleanup_free_ char *message = NULL;
+
+        if (j->gpu->inconsistent) {
+                message = gpu_describe_inconsistency(j->gpu);
+                job_refuse(j, GPUPT_ERROR_INCONSISTENT, strempty(message));
+        } else if (collect_functions(j) < 0)
+                job_refuse(j, GPUPT_ERROR_FAILED, "There was no memory for the plan, so nothing was changed.");
+        else
+                ladder_looked(j);
 }
 
 static void turn_back(Job *j, const char *error, const char *message) {
@@ -346,7 +187,8 @@ static void turn_back(Job *j, const char *error, const char *message) {
                 return;
         }
         j->stage = STAGE_UNDO;
-        j->state = JOB_ROLLING_BACK;
+        /* That a rung is walked back is its good end. */
+        j->state = error ? JOB_ROLLING_BACK : JOB_RUNNING;
         job_next(j);
 }
 
@@ -399,6 +241,8 @@ static int begin_step(Job *j, const Plan *plan) {
         j->writes = j->writes || verb_info(step->verb)->writes;
         if (needs_lock(step))
                 lock_sleep(j);
+        else if (step->verb == VERB_SUSPEND)
+                job_unlock_sleep(j);
         free(j->description);
         j->description = step_describe(step);
         job_log(j, LOG_DEBUG, NULL, step, strempty(j->description));
@@ -432,8 +276,12 @@ static void job_next(Job *j) {
                 turn_back(j, GPUPT_ERROR_CANCELLED, message);
                 return;
         }
+        if (j->intent->begun >= plan->n && j->stage == STAGE_STEPS && j->intent->rung >= 0) {
+                turn_back(j, NULL, NULL);
+                return;
+        }
         if (j->intent->begun >= plan->n) {
-                r = look(j, STAGE_LOOK_AGAIN);
+                r = job_look(j, STAGE_LOOK_AGAIN);
                 if (r < 0)
                         job_over(j);
                 else
@@ -471,7 +319,7 @@ static bool is_moot(int error) {
 
 static void step_over(Job *j, const Step *step, int error, const char *text) {
         if (step->verb == VERB_CHECK && j->stage == STAGE_STEPS)
-                j->gpu->unreachable = error == -EHOSTDOWN;
+                gpu_note_alive(j->gpu, error != -EHOSTDOWN);
         if (j->stage == STAGE_UNDO) {
                 if (error < 0 && !is_moot(error)) {
                         note_left_over(j, step, error, text);
@@ -487,8 +335,15 @@ static void step_over(Job *j, const Step *step, int error, const char *text) {
 
                 name = failure_describe(j->intent->operation, j->gpu->address, step, error, text, &message);
                 job_log(j, LOG_DEBUG, NULL, step, strempty(message));
-                turn_back(j, name, strempty(message));
-                return;
+                if (verb_is_optional(step->verb))
+                        job_log(j, LOG_NOTICE, NULL, step, strempty(message));
+                else if (ladder_takes_failure(j, name, strempty(message))) {
+                        turn_back(j, NULL, NULL);
+                        return;
+                } else {
+                        turn_back(j, name, strempty(message));
+                        return;
+                }
         }
         j->intent->done = j->intent->begun;
         job_next(j);
@@ -546,45 +401,8 @@ static int on_save(const char *line, void *userdata) {
         Job *j = ASSERT_PTR(userdata);
         int r;
 
-        r = take_data(j, current_step(j), line, strlen(line));
+        r = take_data(j, job_current_step(j), line, strlen(line));
         return r < 0 ? r : write_down(j);
-}
-
-static void announce_stuck(Job *j, const Holders *holders) {
-        const Step *step = current_step(j);
-        _cleanup_free_ char *who = NULL, *what = NULL, *wchan = NULL;
-        char path[32];
-
-        (void) snprintf(path, sizeof(path), "/proc/%u/wchan", j->intent->worker_pid);
-        if (j->intent->worker_pid > 0)
-                (void) read_line_at(AT_FDCWD, path, &wchan);
-        if (holders && holders->n > 0)
-                who = holders_describe(holders);
-        what = step ? step_describe(step) : NULL;
-
-        j->stage = STAGE_OVER;
-        j->result = RESULT_STUCK;
-        j->error = GPUPT_ERROR_STUCK;
-        set_message(j,
-                    "A kernel call on %s does not return (%s; worker pid %u%s%s). %s%s%s It is undone by itself when the "
-                    "kernel lets go; until then a reboot may hang.",
-                    j->gpu->address, strempty(what), j->intent->worker_pid, isempty(wchan) ? "" : ", waiting in ",
-                    strempty(wchan), who ? "End what holds it: " : "Nothing that holds it was found", strempty(who), ".");
-        job_announce_end(j);
-}
-
-static void on_stuck_census(int error, const Holders *holders, void *userdata) {
-        Job *j = ASSERT_PTR(userdata);
-
-        j->census = NULL;
-        announce_stuck(j, holders);
-}
-
-static void job_stuck(Job *j) {
-        j->state = JOB_STUCK;
-        job_changed(j);
-        if (gpu_census(j->gpu, on_stuck_census, j, &j->census) < 0)
-                announce_stuck(j, NULL);
 }
 
 /* The new file before the old one goes. Where there is no room for it, the job keeps its number. */
@@ -637,32 +455,36 @@ static void on_run(const RunResult *result, void *userdata) {
         /* A stuck job's stage is told by its phase: the looks never wait for a lock. */
         stage = j->stage != STAGE_OVER ? j->stage : j->intent->phase == PHASE_UNDO ? STAGE_UNDO : STAGE_STEPS;
         if (result->event == RUN_SLOW) {
-                step = current_step(j);
+                step = job_current_step(j);
                 job_log(j, LOG_WARNING, NULL, step, "a step takes longer than usual, waiting for the kernel");
                 return;
         }
         if (result->event == RUN_WAITS) {
-                unlock_sleep(j);
+                job_unlock_sleep(j);
                 return;
         }
         if (result->event == RUN_STUCK) {
-                job_stuck(j);
+                job_end_stuck(j);
                 return;
         }
 
         j->census = census_waiter_free(j->census);
-        if (stage == STAGE_LOOK || stage == STAGE_LOOK_AGAIN) {
+        if (stage == STAGE_MEASURE) {
+                ladder_measured(j, error, result->data, result->size);
+                return;
+        }
+        if (is_look(stage)) {
                 if (error >= 0)
                         error = host_take_snapshot(j->gpu->host, j->look_began, j->gpu->address, result->data, result->size,
                                                    j->look.arguments);
                 if (error < 0)
                         log_warning_errno(error, "Failed to look at %s (%s): %m", j->gpu->address, result->text);
                 if (stage == STAGE_LOOK_AGAIN)
-                        job_over(j);
+                        ladder_walked(j);
                 else if (error < 0)
                         job_refuse(j, GPUPT_ERROR_FAILED, "The state of the GPU could not be read, so nothing was changed.");
                 else
-                        make_plan(j);
+                        looked(j);
                 return;
         }
 
@@ -692,7 +514,8 @@ static int job_alloc(Gpu *g, Job **ret) {
 
         if (!j)
                 return -ENOMEM;
-        *j = (Job) { .gpu = g, .state = JOB_WAITING, .error = "" };
+        *j = (Job) { .gpu = g, .state = JOB_WAITING, .error = "", .helped = _RUNG_INVALID };
+        (void) sd_event_now(g->host->event, CLOCK_MONOTONIC, &j->since);
         *ret = j;
         return 0;
 }
@@ -730,7 +553,7 @@ int job_new(Gpu *g, Operation operation, PlanOptions *options, uint32_t uid, Hol
         /* It starts while a reader looks. */
         r = step_runner_worker(j->runner, &worker);
         if (r >= 0)
-                r = look(j, STAGE_LOOK);
+                r = job_look(j, STAGE_LOOK);
         if (r < 0)
                 return r;
         j->description = strdup("Looking at the GPU");
@@ -785,6 +608,7 @@ int job_resume(Gpu *g, Intent *intent, Job **ret) {
                 return r;
         j->intent = intent;
         j->intent->restarts++;
+        j->resumed = true;
         g->host->last_job = MAX(g->host->last_job, intent->id);
         for (size_t i = 0; i < intent->plan->n; i++)
                 j->writes = j->writes || (i < intent->begun && verb_info(intent->plan->steps[i].verb)->writes);
@@ -807,7 +631,7 @@ int job_resume(Gpu *g, Intent *intent, Job **ret) {
 /* That nobody held the card was long ago: it is waited for again. */
 static void step_back_to_wait(Job *j) {
         const Intent *intent = j->intent;
-        const Step *step = current_step(j);
+        const Step *step = job_current_step(j);
 
         if (j->stage == STAGE_STEPS && intent->done == intent->begun && step &&
             (step->verb == VERB_WAIT_ASKED || step->verb == VERB_WAIT_FREE))
@@ -833,6 +657,7 @@ Job *job_free(Job *j) {
         if (j->gpu->stuck_job == j)
                 j->gpu->stuck_job = NULL;
         census_waiter_free(j->census);
+        checkup_free(j->checkup);
         step_runner_free(j->runner);
         intent_free(j->intent);
         plan_options_done(&j->options);
@@ -843,6 +668,7 @@ Job *job_free(Job *j) {
         plan_free(j->undo);
         free(j->description);
         free(j->left_over);
+        free(j->failure);
         free(j->message);
         free(j);
         return NULL;
@@ -875,11 +701,11 @@ void job_woken(Job *j) {
 }
 
 unsigned job_step(const Job *j) {
-        if (j->intent->phase == PHASE_UNDO)
-                return (unsigned) (j->intent->plan->n + j->intent->begun);
-        return (unsigned) j->intent->begun;
+        const Intent *intent = j->intent;
+
+        return (unsigned) (intent->base + intent->begun + (intent->phase == PHASE_UNDO ? intent->plan->n : 0));
 }
 
 unsigned job_steps(const Job *j) {
-        return (unsigned) (j->intent->plan->n + (j->undo ? j->undo->n : 0));
+        return (unsigned) (j->intent->base + j->intent->plan->n + (j->undo ? j->undo->n : 0));
 }

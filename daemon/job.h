@@ -5,6 +5,7 @@
  * that were done, in the journal before each; on an error it walks the undo back; past a limit it ends as stuck and goes on
  * to undo when the kernel lets go. Nobody waits for it. */
 
+#include "checkup.h"
 #include "gpu.h"
 #include "journal.h"
 #include "step-runner.h"
@@ -13,6 +14,8 @@
 
 typedef enum JobStage {
         STAGE_LOOK,       /* the fresh snapshot that the plan is made from */
+        STAGE_MEASURE,    /* an attach: is the card alive? */
+        STAGE_CHECKUP,    /* a reset or a recovery: how is it? */
         STAGE_STEPS,
         STAGE_UNDO,
         STAGE_LOOK_AGAIN, /* the fresh snapshot that the result is told from */
@@ -28,7 +31,7 @@ struct Job {
 
         JobState state;
         JobStage stage;
-        Step look;         /* of both looks */
+        Step look;         /* of both looks, and of a measurement */
         uint64_t look_began;
         Step restore;      /* a restore of power values, less the bridges that another GPU needs as they are */
         Plan *undo;        /* while in STAGE_UNDO */
@@ -40,6 +43,17 @@ struct Job {
         bool held;         /* the host sleeps, or is about to: the next step writes, and waits until it has woken */
         bool cancelled;
         char *left_over;   /* what could not be undone */
+
+        /* Of the ladder. */
+        Checkup *checkup;
+        uint64_t since;    /* CLOCK_MONOTONIC: when the job, or its last rung, began */
+        bool examined;     /* once, so that the next two are known */
+        Health health_before;
+        bool to_vfio;      /* it was, or is to be, detached */
+        bool closing;      /* the plan that is walked is no rung: it brings the card back to VFIO */
+        bool resumed;      /* by a daemon that did not begin it: what its caller wanted is not known */
+        char *failure;     /* why a step of the rung failed; NULL: none did */
+        Rung helped;       /* that made the card well; _RUNG_INVALID */
 
         /* Once it is over. */
         JobResult result;

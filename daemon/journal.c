@@ -33,6 +33,7 @@ Intent *intent_new(unsigned id, Operation operation, const char *gpu, uint32_t u
                 .operation = operation,
                 .gpu = strdup(gpu),
                 .uid = uid,
+                .rung = _RUNG_INVALID,
                 .plan = plan_new(operation),
         };
         if (!intent->gpu || !intent->plan)
@@ -47,6 +48,9 @@ Intent *intent_free(Intent *intent) {
         free(intent->error);
         free(intent->message);
         strv_free(intent->functions);
+        for (size_t i = 0; i < intent->n_attempts; i++)
+                free(intent->attempts[i].outcome);
+        free(intent->attempts);
         plan_free(intent->plan);
         saved_done(&intent->saved);
         free(intent);
@@ -84,6 +88,41 @@ int intent_turn_back(Intent *intent, const char *error, const char *message) {
         return 0;
 }
 
+/* ---- rungs ---- */
+
+int intent_add_attempt(Intent *intent, Rung rung, const char *outcome) {
+        Attempt *attempts = reallocarray(intent->attempts, intent->n_attempts + 1, sizeof(Attempt));
+        char *copy;
+
+        if (!attempts)
+                return -ENOMEM;
+        intent->attempts = attempts;
+        copy = strdup(outcome);
+        if (!copy)
+                return -ENOMEM;
+        attempts[intent->n_attempts++] = (Attempt) { rung, copy };
+        return 0;
+}
+
+void intent_begin_rung(Intent *intent, Rung rung, Plan *plan) {
+        plan_free(intent->plan);
+        intent->plan = plan;
+        intent->rung = rung;
+        intent->phase = PHASE_FORWARD;
+        intent->begun = intent->done = 0;
+}
+
+int intent_end_rung(Intent *intent, size_t n_undo, const char *outcome) {
+        Rung rung = intent->rung;
+        Plan *empty = plan_new(intent->operation);
+
+        if (!empty)
+                return -ENOMEM;
+        intent->base += intent->plan->n + n_undo;
+        intent_begin_rung(intent, _RUNG_INVALID, empty);
+        return intent_add_attempt(intent, rung, outcome);
+}
+
 void intent_write(const Intent *intent, FILE *f) {
         fputs("gpuptd-job 1\n", f);
         fprintf(f, "job %u %s %s %u\n", intent->id, operation_to_string(intent->operation), intent->gpu, intent->uid);
@@ -97,6 +136,12 @@ void intent_write(const Intent *intent, FILE *f) {
                 fprintf(f, "access %u\n", intent->access_uid);
         for (char **a = intent->functions; a && *a; a++)
                 words_write(f, "function", *a, NULL);
+        for (size_t i = 0; i < intent->n_attempts; i++)
+                words_write(f, "tried", rung_to_string(intent->attempts[i].rung), intent->attempts[i].outcome, NULL);
+        if (intent->base > 0)
+                fprintf(f, "base %zu\n", intent->base);
+        if (intent->rung >= 0)
+                fprintf(f, "rung %s\n", rung_to_string(intent->rung));
         plan_write(intent->plan, f);
         saved_write(&intent->saved, f);
         fputs("end\n", f);
@@ -161,6 +206,16 @@ static int read_line(Intent *intent, char *const *w) {
         }
         if (streq(w[0], "function") && n == 2 && pci_address_valid(w[1]))
                 return strv_extend(&intent->functions, w[1]);
+        if (streq(w[0], "tried") && n == 3 && rung_from_string(w[1]) >= 0 && intent->n_attempts < _RUNG_MAX)
+                return intent_add_attempt(intent, rung_from_string(w[1]), w[2]);
+        if (streq(w[0], "base") && n == 2 && parse_u64(w[1], JOURNAL_STEPS_MAX * 4 * _RUNG_MAX, &a) >= 0) {
+                intent->base = (size_t) a;
+                return 0;
+        }
+        if (streq(w[0], "rung") && n == 2) {
+                intent->rung = rung_from_string(w[1]);
+                return intent->rung < 0 ? -EBADMSG : 0;
+        }
         if (streq(w[0], "step") && intent->plan->n < JOURNAL_STEPS_MAX)
                 return plan_read_line(intent->plan, w);
         if (streq(w[0], "saved"))
@@ -190,6 +245,7 @@ int intent_read(const char *text, size_t size, Intent **ret) {
         if (!intent)
                 return -ENOMEM;
         intent->phase = _PHASE_INVALID;
+        intent->rung = _RUNG_INVALID;
         intent->plan = plan_new(OPERATION_DETACH);
         if (!intent->plan)
                 return -ENOMEM;

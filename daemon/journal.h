@@ -13,6 +13,9 @@
  *      failure ERROR MESSAGE              why it is being undone; absent forward
  *      access UID                         a detach that gives this user access
  *      function ADDRESS                   of those that the job moves
+ *      tried RUNG OUTCOME                 a rung of the reset ladder that is over, with what came of it, in words
+ *      base N                             how many steps those had, with their undo; absent before there are any
+ *      rung RUNG                          the plan below is this rung; absent where it is the job's own plan
  *      step VERB TARGET [ARGUMENT…]       the plan
  *      saved SUBJECT KEY VALUE            what the undo needs
  *      end                                without it the file is not whole
@@ -28,6 +31,12 @@ typedef enum IntentPhase {
         _PHASE_INVALID = -EINVAL,
 } IntentPhase;
 
+/* A rung of the reset ladder that a job has tried, or could not. */
+typedef struct Attempt {
+        Rung rung;
+        char *outcome; /* words that go on after the rung's name: "had no effect" */
+} Attempt;
+
 typedef struct Intent {
         unsigned id;
         Operation operation;
@@ -42,6 +51,10 @@ typedef struct Intent {
         bool access;
         uint32_t access_uid;
         char **functions;
+        Attempt *attempts;
+        size_t n_attempts;
+        size_t base;  /* steps of the plans before this one */
+        Rung rung;    /* that the plan is; _RUNG_INVALID: it is the job's own */
         Plan *plan;
         Saved saved;
 } Intent;
@@ -52,14 +65,22 @@ DEFINE_CLEANUP(Intent *, intent_free);
 
 /* Where the steps of the undo come in a worker's numbering: behind those of the plan. */
 static inline size_t intent_step_number(const Intent *intent, size_t i) {
-        return intent->phase == PHASE_UNDO ? intent->plan->n + i : i;
+        return intent->base + (intent->phase == PHASE_UNDO ? intent->plan->n + i : i);
 }
 
 /* The undo of every step that was begun, last one first. Deterministic: the same intent gives the same plan. The number
  * of steps that were begun forward is kept in the plan's own length once the undo starts: see intent_turn_back(). */
 int intent_undo_plan(const Intent *intent, Plan **ret);
-/* From now on it is undone: steps that were never begun are dropped from the plan. Keeps the first failure. */
+/* From now on it is undone: steps that were never begun are dropped from the plan. Keeps the first failure; a rung that is
+ * walked back as it is meant to has none (NULL). */
 int intent_turn_back(Intent *intent, const char *error, const char *message);
+
+/* The next plan of the job: a rung. Takes over the plan. */
+void intent_begin_rung(Intent *intent, Rung rung, Plan *plan);
+/* A rung that was never begun, or, when one was, that it is over. */
+int intent_add_attempt(Intent *intent, Rung rung, const char *outcome);
+/* The plan of a rung was walked back: n_undo steps did it. */
+int intent_end_rung(Intent *intent, size_t n_undo, const char *outcome);
 
 void intent_write(const Intent *intent, FILE *f);
 /* -EBADMSG for what is not this format, -EPROTONOSUPPORT for another version of it. */

@@ -4,6 +4,7 @@
 
 #include <limits.h>
 
+#include "after-vm.h"
 #include "dbus/errors.h"
 #include "dbus/names.h"
 #include "inhibitor.h"
@@ -301,6 +302,7 @@ static void on_gpu_changed(Gpu *g, void *userdata) {
 
         m->hooks.gpu_changed(m, g);
         watch_assigned(m, g);
+        after_vm_notice(m, g);
         follow_released_leases(m);
 }
 
@@ -327,6 +329,8 @@ static void on_job_ended(Job *j, void *userdata) {
         if (lease && !lease->released &&
             ((j->intent->operation == OPERATION_DETACH) != (j->result == RESULT_DONE)))
                 manager_end_lease(m, lease);
+        if (j->intent->operation == OPERATION_ATTACH && j->result == RESULT_DONE && j->intent->plan->n > 0)
+                after_attach(j->gpu, j->since);
         if (j->result != RESULT_STUCK)
                 job_free(j);
         follow_released_leases(m);

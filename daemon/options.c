@@ -107,6 +107,20 @@ static int read_access(sd_bus_message *m, AccessOption *ret, sd_bus_error *error
         return r;
 }
 
+static int read_method(sd_bus_message *m, PlanOptions *o, sd_bus_error *error) {
+        const char *text;
+        int r;
+
+        r = sd_bus_message_read(m, "v", "s", &text);
+        if (r < 0)
+                return r;
+        o->rung = rung_from_string(text);
+        if (o->rung < 0)
+                return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "There is no reset method '%.32s'.", text);
+        o->has_rung = true;
+        return r;
+}
+
 /* Whoever knows the keys of a method. */
 typedef int (*option_reader_t)(sd_bus_message *m, const char *key, void *userdata, sd_bus_error *error);
 
@@ -138,6 +152,7 @@ static int read_dictionary(sd_bus_message *m, option_reader_t read_one, void *us
 /* What the options of a job are read into. */
 typedef struct JobOptions {
         const Gpu *gpu;
+        Operation operation;
         PlanOptions options;
         AccessOption access;
 } JobOptions;
@@ -152,6 +167,10 @@ static int read_job_option(sd_bus_message *m, const char *key, void *userdata, s
                 return read_bool(m, &o->disrupt_session);
         if (streq(key, "wait"))
                 return read_wait(m, o, error);
+        if (j->operation == OPERATION_RESET && streq(key, "method"))
+                return read_method(m, o, error);
+        if (j->operation != OPERATION_DETACH && j->operation != OPERATION_ATTACH)
+                return unknown_option(key, error);
         if (streq(key, "functions"))
                 return read_functions(m, o, j->gpu, error);
         if (streq(key, "driver"))
@@ -161,9 +180,9 @@ static int read_job_option(sd_bus_message *m, const char *key, void *userdata, s
         return unknown_option(key, error);
 }
 
-int options_read(sd_bus_message *m, const Gpu *g, unsigned default_wait_sec, PlanOptions *ret, AccessOption *ret_access,
-                 sd_bus_error *error) {
-        JobOptions j = { .gpu = g, .options.wait_sec = default_wait_sec, .access = ACCESS_UNSET };
+int options_read(sd_bus_message *m, const Gpu *g, Operation operation, unsigned default_wait_sec, PlanOptions *ret,
+                 AccessOption *ret_access, sd_bus_error *error) {
+        JobOptions j = { .gpu = g, .operation = operation, .options.wait_sec = default_wait_sec, .access = ACCESS_UNSET };
         int r;
 
         r = read_dictionary(m, read_job_option, &j, error);

@@ -166,6 +166,9 @@ int builder_attach(Builder *b) {
         add_move_home(b);
         if (display_moves && builder_recorded(b, display, "drm"))
                 builder_add_seconds(b, VERB_WAIT_DRM, display->address, 10);
+        /* nvidia's probe turns them off and nobody turns them on again (kernel-open/nvidia/nv-pci.c nv_pci_probe()). */
+        if (display_moves && display->vga_decodes)
+                builder_add(b, VERB_RESTORE_DECODES, display->address, NULL, NULL);
         add_restore(b);
         return b->r;
 }

@@ -40,7 +40,8 @@ typedef struct PlanOptions {
         char *driver;      /* NULL: chosen as design section 4 says */
         bool access;       /* access=caller */
         uint32_t uid;      /* the caller */
-        Rung rung;         /* of a reset */
+        bool has_rung;     /* Reset names it */
+        Rung rung;         /* of a plan of OPERATION_RESET */
 } PlanOptions;
 
 void plan_options_done(PlanOptions *o);
@@ -65,7 +66,7 @@ typedef struct PlanInput {
 
 /* Why there is no plan. */
 typedef enum PlanRefusal {
-        PLAN_E_NO_DEVICE = 1,     /* not on the bus */
+        PLAN_E_NO_DEVICE = 2,     /* not on the bus */
         PLAN_E_NOT_VIABLE,        /* the IOMMU group has foreign members, or there is none */
         PLAN_E_IN_USE,            /* by a VM, a mount, a network, virtual functions */
         PLAN_E_LAST_DISPLAY,

@@ -10,6 +10,8 @@
 typedef enum RequestKind {
         REQUEST_DETACH,
         REQUEST_ATTACH,
+        REQUEST_RESET,
+        REQUEST_RECOVER,
         REQUEST_ACQUIRE,
         REQUEST_PLAN,
         REQUEST_HOLDERS,

@@ -36,6 +36,8 @@ static inline RungSet rung_bit(Rung r) {
 
 /* The method's word in `reset_method` (drivers/pci/pci.c pci_reset_fn_methods[]); NULL for what is no such method. */
 const char *rung_method(Rung r);
+/* What it does, as a sentence without an end: "removes it from the bus, and looks for it again". */
+const char *rung_describe(Rung r);
 /* Harmless enough that an attach may do it unasked. */
 bool rung_is_weak(Rung r);
 /* Done only where a quirk, a `.gpu` file or the caller names it. */

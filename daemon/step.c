@@ -93,6 +93,10 @@ const VerbInfo *verb_info(Verb v) {
         return v < 0 || v >= _VERB_MAX ? NULL : &verb_rows[v].info;
 }
 
+bool verb_is_optional(Verb v) {
+        return v == VERB_RESTORE_DECODES;
+}
+
 int step_init(Step *s, Verb verb, const char *target, char *const *arguments) {
         _cleanup_free_ char *t = NULL;
         _cleanup_strv_free_ char **v = NULL;

@@ -108,6 +108,8 @@ typedef struct VerbInfo {
 } VerbInfo;
 
 const VerbInfo *verb_info(Verb v);
+/* Whether a plan goes on where such a step fails: it improves something that the job is not about. */
+bool verb_is_optional(Verb v) _const_;
 
 typedef struct Step {
         Verb verb;

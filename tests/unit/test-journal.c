@@ -130,6 +130,38 @@ static void test_undo_phase(void) {
 }
 
 /* A file that was cut off is never taken for a shorter plan. */
+static void test_rungs(void) {
+        _cleanup_(intent_freep) Intent *intent = intent_new(9, OPERATION_RECOVER, "0000:01:00.0", 0), *again = NULL;
+        _cleanup_free_ char *text = NULL;
+        Plan *rung = plan_new(OPERATION_RESET);
+        size_t size;
+
+        g_assert_cmpint(strv_extend(&intent->functions, "0000:01:00.0"), ==, 0);
+        g_assert_cmpint(intent_add_attempt(intent, RUNG_FLR, "is not possible"), ==, 0);
+        g_assert_cmpint(plan_add(rung, VERB_REMOVE, "0000:01:00.0", NULL), ==, 0);
+        g_assert_cmpint(plan_add(rung, VERB_ALARM, "rtc0", (char *[]) { (char *) "5", NULL }), ==, 0);
+        intent_begin_rung(intent, RUNG_SUSPEND_CYCLE, rung);
+        intent->begun = intent->done = 2;
+        g_assert_cmpint(intent_turn_back(intent, NULL, NULL), ==, 0);
+        g_assert_cmpuint(intent_step_number(intent, 1), ==, 3);
+
+        text = text_of(intent, &size);
+        g_assert_cmpint(intent_read(text, size, &again), ==, 0);
+        assert_same(intent, again);
+        g_assert_cmpint(again->rung, ==, RUNG_SUSPEND_CYCLE);
+        g_assert_cmpuint(again->n_attempts, ==, 1);
+        g_assert_cmpstr(again->attempts[0].outcome, ==, "is not possible");
+        g_assert_null(again->error);
+
+        /* The numbers of steps, and so the names of their results, never come again. */
+        g_assert_cmpint(intent_end_rung(again, 2, "had no effect"), ==, 0);
+        g_assert_cmpint(again->rung, ==, _RUNG_INVALID);
+        g_assert_cmpint(again->phase, ==, PHASE_FORWARD);
+        g_assert_cmpuint(intent_step_number(again, 0), ==, 4);
+        g_assert_cmpuint(again->n_attempts, ==, 2);
+        g_assert_cmpint(again->attempts[1].rung, ==, RUNG_SUSPEND_CYCLE);
+}
+
 static void test_truncated(void) {
         _cleanup_(intent_freep) Intent *intent = make_intent();
         _cleanup_free_ char *text = NULL;
@@ -469,6 +501,7 @@ static void test_next_id(void) {
 int main(int argc, char *argv[]) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/journal/round-trip", test_round_trip);
+        g_test_add_func("/journal/rungs", test_rungs);
         g_test_add_func("/journal/undo-phase", test_undo_phase);
         g_test_add_func("/journal/truncated", test_truncated);
         g_test_add_func("/journal/mutated", test_mutated);

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* job-internal: what the files of the job share: job.c walks plans, stage by stage; job-ladder.c decides what to walk where
+ * there is more than one; job-end.c says how it ended; job-record.c keeps what a later job needs. Nobody else includes
+ * this. */
+
+#include "job.h"
+
+/* job.c. Reads the state of the GPU in STAGE_LOOK or STAGE_LOOK_AGAIN, measures it in STAGE_MEASURE. */
+int job_look(Job *j, JobStage stage);
+int job_measure(Job *j);
+/* Makes the plan of the operation and begins to walk it, or refuses, or has nothing to do. */
+void job_make_plan(Job *j);
+/* The same with the options of the job's own making; of the closing plan of a recovery. */
+void job_make_plan_of(Job *j, Operation operation);
+/* Writes the intent's plan down and walks it. */
+void job_begin_plan(Job *j);
+const Step *job_current_step(const Job *j);
+void job_unlock_sleep(Job *j);
+
+/* job-ladder.c. What comes after the first look; after a measurement (error: why there is none); after a plan has been
+ * walked, forward or back, and looked at; and of a step of a rung that failed: true where the ladder goes on all the
+ * same. */
+void ladder_looked(Job *j);
+void ladder_measured(Job *j, int error, const char *data, size_t size);
+void ladder_walked(Job *j);
+bool ladder_takes_failure(Job *j, const char *error, const char *message);
+/* Whether the recovery brought about what it was for; says so in the job's message. */
+void ladder_tell_result(Job *j, char **ret_message);
+
+/* job-end.c */
+void job_log(const Job *j, int level, const char *message_id, const Step *step, const char *text);
+void job_changed(Job *j);
+void job_over(Job *j);
+/* It ends for a reason that is no step's. */
+void job_refuse(Job *j, const char *error, const char *message);
+/* It ends as stuck, once a census has told who holds the card. */
+void job_end_stuck(Job *j);
+
+/* job-record.c. What a done detach, or one that could not be undone, leaves for the attach that will restore it; and that
+ * an attach has restored it. */
+int job_remember_host(Job *j);
+int job_forget_host(Job *j);

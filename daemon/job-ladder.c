@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* job-ladder: what a reset, a recovery, or an attach does about a card that is not well: examine it, climb a rung, examine it
+ * again, until it is well or there is no rung left. What a rung is, the plan knows (plan-rung.c); which comes next, the
+ * ladder (ladder.c); whether the card is well, the verdicts (health.c). */
+
+#include "job-internal.h"
+
+#include "climb.h"
+#include "dbus/errors.h"
+#include "ladder-memory.h"
+#include "util/log.h"
+
+static Health health_now(const Job *j) {
+        return j->gpu->report ? j->gpu->report->health : HEALTH_UNKNOWN;
+}
+
+static const char *worst_now(const Job *j) {
+        return j->gpu->report ? health_report_worst(j->gpu->report) : "";
+}
+
+/* ---- looking ---- */
+
+static void ladder_examined(Job *j);
+
+static void on_checkup(HealthReport *report, void *userdata) {
+        Job *j = ASSERT_PTR(userdata);
+
+        j->checkup = NULL;
+        gpu_take_report(j->gpu, report);
+        ladder_examined(j);
+}
+
+static void examine(Job *j) {
+        j->stage = STAGE_CHECKUP;
+        (void) free_and_strdup(&j->description, "examine the card");
+        if (checkup_new(j->gpu, j->since, on_checkup, j, &j->checkup) < 0) {
+                job_refuse(j, GPUPT_ERROR_FAILED, "The card could not be examined.");
+                return;
+        }
+        job_changed(j);
+}
+
+static void measure(Job *j) {
+        if (job_measure(j) < 0)
+                job_refuse(j, GPUPT_ERROR_FAILED, "The card could not be measured, so nothing was changed.");
+}
+
+/* ---- climbing ---- */
+
+static void climb(Job *j) {
+        _cleanup_free_ char *message = NULL;
+        int r;
+
+        j->left_over = (free(j->left_over), NULL);
+        j->failure = (free(j->failure), NULL);
+        r = climb_next(j->gpu, j->intent, &j->options, &message);
+        if (r > 1)
+                job_refuse(j, plan_refusal_error(r), strempty(message));
+        else if (r < 0)
+                job_refuse(j, GPUPT_ERROR_FAILED, "There was no memory to go on.");
+        else if (r == 0)
+                /* The message is made of what was tried: ladder_tell_result(). */
+                job_refuse(j, j->intent->operation == OPERATION_ATTACH ? GPUPT_ERROR_UNREACHABLE : GPUPT_ERROR_RESET_FAILED, "");
+        else {
+                (void) sd_event_now(j->gpu->host->event, CLOCK_MONOTONIC, &j->since);
+                job_begin_plan(j);
+        }
+}
+
+/* What somebody has to decide or to let go of is in the way of every rung; what the card does not answer is the next rung's
+ * business. */
+bool ladder_takes_failure(Job *j, const char *error, const char *message) {
+        if (j->intent->rung < 0 || j->cancelled || streq(error, GPUPT_ERROR_IN_USE) || streq(error, GPUPT_ERROR_CANCELLED) ||
+            streq(error, GPUPT_ERROR_STUCK))
+                return false;
+        (void) free_and_strdup(&j->failure, message);
+        return true;
+}
+
+/* The rung whose plan has been walked there and back is over. */
+static int end_rung(Job *j, bool well) {
+        _cleanup_free_ char *outcome = NULL;
+        Rung rung = j->intent->rung;
+        int r;
+
+        if (j->failure)
+                r = asprintf(&outcome, "failed (%s)", j->failure);
+        else if (well)
+                r = asprintf(&outcome, "helped");
+        else
+                r = asprintf(&outcome, health_now(j) > j->health_before ? "made it worse" : "had no effect");
+        if (r < 0) {
+                outcome = NULL;
+                return -ENOMEM;
+        }
+        if (well)
+                j->helped = rung;
+        job_log(j, LOG_NOTICE, NULL, NULL, outcome);
+        return intent_end_rung(j->intent, j->undo ? j->undo->n : 0, outcome);
+}
+
+static void remember_help(Job *j) {
+        int r;
+
+        if (j->helped < 0 || !j->gpu->identity || j->health_before == HEALTH_OK)
+                return;
+        r = ladder_memory_set(j->gpu->host->ladder_memory, j->gpu->identity, j->helped);
+        if (r < 0)
+                log_warning_errno(r, "Failed to remember that %s helped %s, ignoring: %m", rung_to_string(j->helped),
+                                  j->gpu->address);
+}
+
+/* ---- what an attach does ---- */
+
+void ladder_measured(Job *j, int error, const char *data, size_t size) {
+        _cleanup_(measurement_freep) Measurement *measurement = measurement_new();
+        HealthReport *report = NULL;
+        HealthInput input;
+        bool dead;
+
+        gpu_health_input(j->gpu, &input);
+        if (error >= 0 && measurement && measurement_read(measurement, data, size) >= 0)
+                input.measurement = measurement;
+        input.before = NULL;
+        if (health_judge(&input, &report) < 0) {
+                job_refuse(j, GPUPT_ERROR_FAILED, "There was no memory for the plan, so nothing was changed.");
+                return;
+        }
+        dead = report->health == HEALTH_DEAD;
+        gpu_take_report(j->gpu, report);
+        if (!j->examined)
+                j->health_before = health_now(j);
+        j->examined = true;
+        if (j->intent->rung >= 0 && end_rung(j, !dead) < 0)
+                job_refuse(j, GPUPT_ERROR_FAILED, "There was no memory to go on.");
+        else if (dead)
+                climb(j);
+        else if (j->resumed)
+                job_refuse(j, GPUPT_ERROR_FAILED, "The daemon ended unexpectedly before the attach had begun. Try again.");
+        else {
+                remember_help(j);
+                job_make_plan(j);
+        }
+}
+
+/* A card that is with the host already has nothing to be measured for. */
+static bool is_away(const Gpu *g) {
+        for (char **a = g->functions; *a; a++) {
+                const Function *f = snapshot_find(g->host->snapshot, *a);
+
+                if (f && plan_function_is_detached(f))
+                        return true;
+        }
+        return false;
+}
+
+/* ---- what a reset and a recovery do ---- */
+
+/* A card that gpuptd has taken, and that came back to the bus without, goes back to where its user wants it. */
+static void close_recovery(Job *j) {
+        const Gpu *g = j->gpu;
+
+        remember_help(j);
+        if (!j->to_vfio || !g->record || g->state == GPU_DETACHED || g->state == GPU_ASSIGNED) {
+                job_over(j);
+                return;
+        }
+        j->closing = true;
+        j->options.has_rung = false;
+        j->options.disrupt_session = true;
+        job_make_plan_of(j, OPERATION_DETACH);
+}
+
+static bool belongs_to_vfio(const Job *j) {
+        const char *was = saved_get(&j->intent->saved, j->gpu->address, "driver");
+        const Function *display = gpu_display(j->gpu);
+
+        if (was)
+                return driver_is_vfio(was);
+        return display && display->driver ? driver_is_vfio(display->driver) : !!j->gpu->record;
+}
+
+static void ladder_examined(Job *j) {
+        bool well = health_now(j) == HEALTH_OK, climbed = j->intent->rung >= 0;
+
+        if (!j->examined) {
+                j->health_before = j->resumed ? HEALTH_DEAD : health_now(j);
+                j->to_vfio = belongs_to_vfio(j);
+                j->examined = true;
+        }
+        if (climbed && end_rung(j, well) < 0) {
+                job_refuse(j, GPUPT_ERROR_FAILED, "There was no memory to go on.");
+                return;
+        }
+        if (j->cancelled)
+                job_refuse(j, GPUPT_ERROR_CANCELLED, "It was cancelled.");
+        else if (j->intent->operation == OPERATION_RESET && (climbed || j->resumed)) {
+                /* One rung, and what came of it. A card that was ill before need not be well after a reset that was asked
+                 * for by name; but it has been reset. */
+                if (j->failure || health_now(j) > j->health_before)
+                        job_refuse(j, GPUPT_ERROR_RESET_FAILED, "");
+                else
+                        close_recovery(j);
+        } else if (well && (climbed || j->intent->operation == OPERATION_RECOVER))
+                close_recovery(j);
+        else if (health_now(j) == HEALTH_UNKNOWN)
+                job_refuse(j, GPUPT_ERROR_FAILED, "The card could not be examined, so nothing was done about it.");
+        else
+                climb(j);
+}
+
+/* ---- entries ---- */
+
+void ladder_looked(Job *j) {
+        switch (j->intent->operation) {
+        case OPERATION_ATTACH:
+                if (is_away(j->gpu))
+                        measure(j);
+                else
+                        job_make_plan(j);
+                return;
+        case OPERATION_RESET:
+        case OPERATION_RECOVER:
+                if (j->gpu->state == GPU_ASSIGNED)
+                        job_refuse(j, GPUPT_ERROR_IN_USE, "A virtual machine has the card open. Stop it first.");
+                else
+                        examine(j);
+                return;
+        default:
+                /* For comparison, when it is back. */
+                gpu_note_sensors(j->gpu);
+                job_make_plan(j);
+        }
+}
+
+void ladder_walked(Job *j) {
+        if (j->intent->rung < 0 || j->intent->error)
+                job_over(j);
+        else if (j->intent->operation == OPERATION_ATTACH)
+                measure(j);
+        else
+                examine(j);
+}
+
+static char *tell_help(const Job *j) {
+        _cleanup_free_ char *way = climb_describe(j->intent);
+        char *text;
+
+        if (asprintf(&text, "%s is well again (%s).", j->gpu->address, strempty(way)) < 0)
+                return NULL;
+        return text;
+}
+
+static char *tell_failure(const Job *j) {
+        _cleanup_free_ char *way = climb_describe(j->intent);
+        const char *advice = j->intent->operation == OPERATION_ATTACH ? " Stronger means are for gpuptctl recover."
+                             : j->intent->operation == OPERATION_RECOVER
+                                     ? " Rungs that are done only by name are left (gpuptctl reset --method=), or to power the host off."
+                                     : "";
+        char *text;
+
+        if (asprintf(&text, "%s is not well: %s%s%s%s%s", j->gpu->address, worst_now(j), isempty(way) ? "" : " Tried: ",
+                     strempty(way), isempty(way) ? "" : ".", advice) < 0)
+                return NULL;
+        return text;
+}
+
+void ladder_tell_result(Job *j, char **ret_message) {
+        const Intent *intent = j->intent;
+        const Attempt *last = intent->n_attempts > 0 ? intent->attempts + intent->n_attempts - 1 : NULL;
+
+        *ret_message = NULL;
+        if (intent->error)
+                *ret_message = isempty(intent->message) ? tell_failure(j) : strdup(intent->message);
+        else if (!last)
+                (void) asprintf(ret_message, "%s is well: nothing was done.", j->gpu->address);
+        else if (intent->operation == OPERATION_RECOVER)
+                *ret_message = tell_help(j);
+        else if (asprintf(ret_message, "%s was reset by %s%s%s", j->gpu->address, rung_to_string(last->rung),
+                          health_now(j) == HEALTH_OK ? ", and is well." : ". It is still not well: ",
+                          health_now(j) == HEALTH_OK ? "" : worst_now(j)) < 0)
+                *ret_message = NULL;
+}
