@@ -293,10 +293,82 @@ static void test_busy(void) {
 
 /* ---- VFCT ---- */
 
+/* One of the topologies with these lines behind it. */
+static Scene *scene_with(const char *topology, const char *lines) {
+        g_autofree char *text = g_strdup_printf("include " SOURCE_ROOT "/tests/sim/topologies/%s.topology\n%s\n", topology, lines),
+                        *path = NULL;
+        Scene *s;
+        int fd;
+
+        fd = g_file_open_tmp("test-rom-XXXXXX", &path, NULL);
+        g_assert_cmpint(fd, >=, 0);
+        (void) close(fd);
+        g_assert_true(g_file_set_contents(path, text, -1, NULL));
+        s = scene_new(path, NULL);
+        (void) g_unlink(path);
+        return s;
+}
+
 static void test_none(void) {
         g_autoptr(Scene) s = scene_new("apu", NULL);
 
         assert_refused(s, APU, "force", "NotSupported");
+}
+
+/* The right one of three. */
+static void test_vfct(void) {
+        g_autoptr(Scene) s = scene_new("apu-sick", NULL);
+
+        assert_refused(s, APU, "", "InUse");
+        assert_image(s, APU, "force", 16896, 0x1002, 0x1900);
+        g_assert_nonnull(strstr(sim_daemon_log(s->m), "Read the firmware image of " APU " (vfct): 16896 bytes"));
+        assert_as_at_first(s);
+}
+
+/* The number of its bus has changed since the firmware wrote the table. */
+static void test_vfct_renumbered(void) {
+        g_autoptr(Scene) s = scene_with("apu", "vfct 03:00.0 id=1002:73bf size=512\n"
+                                               "vfct c4:00.0 id=1002:1900 subsystem=1f66:0099 size=1024\n"
+                                               "vfct c4:00.0 id=1002:1900 subsystem=1f66:0031 size=1536\n");
+
+        assert_image(s, APU, "force", 1536, 0x1002, 0x1900);
+}
+
+static void test_vfct_of_others(void) {
+        g_autoptr(Scene) s = scene_with("apu", "vfct c5:00.0 id=1002:73bf size=512\n");
+
+        assert_refused(s, APU, "force", "NotSupported");
+}
+
+/* A card with a ROM that cannot be read. */
+static void test_vfct_instead(void) {
+        g_autoptr(Scene) s = scene_with("desktop", "vfct 09:00.0 id=1002:6779 size=512\n");
+
+        assert_image(s, RADEON, "force", ROM_SIZE, 0x1002, 0x6779);
+        (void) sim_fault(s->m, RADEON, "read:rom", "errno=EIO");
+        assert_image(s, RADEON, "force", 512, 0x1002, 0x6779);
+        assert_disabled(s, RADEON);
+        /* It has none for this one, so it is the ROM's error that is told. */
+        (void) sim_fault(s->m, CARD, "read:rom", "errno=EIO");
+        assert_refused(s, CARD, "force", "Failed");
+}
+
+/* A table that goes on behind its end. */
+static void test_vfct_damaged(void) {
+        static const char table[0x4c + 0x1c + 0x10] = { 'V', 'F', 'C', 'T', sizeof(table), [0x34] = 0x4c, [0x4c] = (char) 0xc5,
+                                                        [0x58] = 0x02, 0x10, 0x00, 0x19, [0x64] = 0x11 };
+        g_autofree char *path = NULL, *line = NULL;
+        g_autoptr(Scene) s = NULL;
+        int fd = g_file_open_tmp("test-vfct-XXXXXX", &path, NULL);
+
+        g_assert_cmpint(fd, >=, 0);
+        g_assert_cmpint(write(fd, table, sizeof(table)), ==, sizeof(table));
+        (void) close(fd);
+        line = g_strdup_printf("vfct file %s", path);
+        s = scene_with("apu", line);
+        (void) g_unlink(path);
+        assert_refused(s, APU, "force", "Failed");
+        g_assert_nonnull(strstr(sim_daemon_log(s->m), "VFCT: an image is cut off"));
 }
 
 int main(int argc, char *argv[]) {
@@ -313,5 +385,10 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/rom/daemon-dies", test_daemon_dies);
         g_test_add_func("/rom/busy", test_busy);
         g_test_add_func("/rom/none", test_none);
+        g_test_add_func("/rom/vfct", test_vfct);
+        g_test_add_func("/rom/vfct-renumbered", test_vfct_renumbered);
+        g_test_add_func("/rom/vfct-of-others", test_vfct_of_others);
+        g_test_add_func("/rom/vfct-instead", test_vfct_instead);
+        g_test_add_func("/rom/vfct-damaged", test_vfct_damaged);
         return g_test_run();
 }
