@@ -15,6 +15,7 @@
 
 #define PATTERN_MAX 256
 #define GENERIC_VFIO "vfio_pci"
+#define VENDOR_SIZE STRLEN("v000010DE")
 
 typedef struct Match {
         char *module;
@@ -88,14 +89,40 @@ static int add_vfio(Kind *k, const char *pattern, const char *module) {
         return 0;
 }
 
+/* The first of the kinds that is not below this beginning: those that have it follow one another. */
+static size_t find_beginning(const Kinds *k, const char *text, size_t size) {
+        size_t low = 0, high = k->n;
+
+        while (low < high) {
+                size_t middle = low + (high - low) / 2;
+
+                if (strncmp(k->list[middle].ids, text, size) < 0)
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+        return low;
+}
+
+static bool is_literal(const char *text, size_t size) {
+        for (size_t i = 0; i < size; i++)
+                if (text[i] == '*' || text[i] == '?' || text[i] == '[' || text[i] == '\\')
+                        return false;
+        return true;
+}
+
+static bool begins(const Kinds *k, size_t i, const char *text, size_t size) {
+        return i < k->n && strncmp(k->list[i].ids, text, size) == 0;
+}
+
 static int match_pattern(Kinds *k, const char *pattern, const char *module, bool vfio) {
         size_t literal = strcspn(pattern, "*?[\\");
         int r;
 
-        for (size_t i = 0; i < k->n; i++) {
+        for (size_t i = find_beginning(k, pattern, literal); begins(k, i, pattern, literal); i++) {
                 Kind *kind = k->list + i;
 
-                if (strncmp(kind->ids, pattern, literal) != 0 || fnmatch(pattern, kind->ids, 0) != 0)
+                if (fnmatch(pattern, kind->ids, 0) != 0)
                         continue;
                 if (vfio)
                         r = add_vfio(kind, pattern, module);
@@ -110,13 +137,21 @@ static int match_pattern(Kinds *k, const char *pattern, const char *module, bool
 /* "alias pci:v000010DEd*sv*sd*bc03sc00i00* nouveau"; what has another form is none of ours. */
 static int match_line(Kinds *k, const char *line, size_t size) {
         char buf[PATTERN_MAX], *pattern, *module;
+        const char *vendor;
         bool vfio = false;
 
         if (size <= STRLEN("alias pci:") || size >= sizeof(buf))
                 return 0;
-        if (size > STRLEN("alias vfio_pci:") && memcmp(line, "alias vfio_pci:", STRLEN("alias vfio_pci:")) == 0)
+        if (memcmp(line, "alias pci:", STRLEN("alias pci:")) == 0)
+                vendor = line + STRLEN("alias pci:");
+        else if (size > STRLEN("alias vfio_pci:") && memcmp(line, "alias vfio_pci:", STRLEN("alias vfio_pci:")) == 0) {
+                vendor = line + STRLEN("alias vfio_pci:");
                 vfio = true;
-        else if (memcmp(line, "alias pci:", STRLEN("alias pci:")) != 0)
+        } else
+                return 0;
+        /* Most lines are of vendors that this host has nothing of. */
+        if (vendor + VENDOR_SIZE < line + size && is_literal(vendor, VENDOR_SIZE) &&
+            !begins(k, find_beginning(k, vendor, VENDOR_SIZE), vendor, VENDOR_SIZE))
                 return 0;
         memcpy(buf, line, size);
         buf[size] = '\0';
