@@ -17,7 +17,8 @@ static void check_kernel(Check *c) {
                 found(c, "host.kernel", FINDING_OK, NULL, "Linux %s", release);
         else
                 found(c, "host.kernel", FINDING_WARN,
-                      hintf("Install Linux %u.%u or later: older ones know fewer ways to reset a card, and other rules for "
+                      hintf("Install Linux %u.%u or later: older ones know fewer ways to reset a card, and "
+                            "other rules for "
                            "IOMMU groups.", OLDEST_MAJOR, OLDEST_MINOR),
                       "Linux %s is older than what gpuptd is made for", release);
 }
@@ -48,16 +49,19 @@ static char *iommu_hint(Check *c) {
                                ? hintf("intel_iommu=on is there already: switch VT-d on in the firmware's setup.")
                                : hintf("Switch VT-d on in the firmware's setup, and add intel_iommu=on to " COMMAND_LINE ".");
         if (streq(cpu, "AuthenticAMD"))
-                return hintf("Switch the IOMMU (AMD-Vi; not SVM alone) on in the firmware's setup. The command line needs "
+                return hintf("Switch the IOMMU (AMD-Vi; not SVM alone) on in the firmware's setup. The command "
+                             "line needs "
                             "nothing: Linux then uses it.");
-        return hintf("Switch the IOMMU (VT-d, AMD-Vi) on in the firmware's setup; on Intel add intel_iommu=on to " COMMAND_LINE ".");
+        return hintf("Switch the IOMMU (VT-d, AMD-Vi) on in the firmware's setup; on Intel add intel_iommu=on "
+                     "to " COMMAND_LINE ".");
 }
 
 static void check_iommu(Check *c) {
         const char *iommu = c->in->snapshot->iommu ?: "none";
 
         if (streq(iommu, "none"))
-                found(c, "host.iommu", FINDING_FAIL, iommu_hint(c), "There is no IOMMU: Linux made no IOMMU groups");
+                found(c, "host.iommu", FINDING_FAIL, iommu_hint(c), "There is no IOMMU: Linux made no IOMMU "
+                                                                    "groups");
         else
                 found(c, "host.iommu", FINDING_OK, NULL, "The IOMMU works (%s): %zu groups", iommu,
                       count_groups(c->in->snapshot));
@@ -77,7 +81,8 @@ static void check_isolation(Check *c) {
         while (next_option(c, &position, word, sizeof(word)))
                 if (startswith(word, "pcie_acs_override="))
                         found(c, "host.isolation", FINDING_WARN,
-                              hintf("Remove it from " COMMAND_LINE " and move the card to a slot of its own; or keep it, for "
+                              hintf("Remove it from " COMMAND_LINE " and move the card to a slot of its own; "
+                                                                   "or keep it, for "
                                    "guests that you trust as you trust the host."),
                               "'%s' pretends isolation: a guest can reach devices beside its own", word);
         if (is_yes(survey_parameter(s, "vfio", "enable_unsafe_noiommu_mode")))
@@ -141,14 +146,16 @@ void check_sleep(Check *c) {
         states = strempty(s->sleep);
         modes = strempty(s->mem_sleep);
         if (strstr(modes, "[deep]") || (strstr(states, "mem") && !*modes))
-                found(c, "sleep.s3", FINDING_OK, NULL, "The host can sleep to RAM (S3), which cuts the power of its cards");
+                found(c, "sleep.s3", FINDING_OK, NULL, "The host can sleep to RAM (S3), which cuts the power "
+                                                       "of its cards");
         else if (strstr(modes, "deep"))
                 found(c, "sleep.s3", FINDING_OK,
                       hintf("To reset cards by a short sleep, add mem_sleep_default=deep to " COMMAND_LINE "."),
                       "The host could sleep to RAM (S3), but uses s2idle, in which cards keep their power");
         else
                 found(c, "sleep.s3", FINDING_WARN,
-                      hintf("Look for a setting like 'Sleep state: Linux S3' in the firmware's setup. Without it the reset rung "
+                      hintf("Look for a setting like 'Sleep state: Linux S3' in the firmware's setup. Without "
+                            "it the reset rung "
                            "suspend-cycle has no effect."),
                       "The host has no sleep to RAM (S3)");
 }

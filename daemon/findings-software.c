@@ -46,7 +46,8 @@ static void check_modules(Check *c) {
         }
         if (pci == MODULE_MISSING || (type1 == MODULE_MISSING && iommufd == MODULE_MISSING))
                 found(c, "vfio.modules", FINDING_FAIL,
-                      hintf("Install all modules of kernel %s (Ubuntu: linux-modules-extra), or build it with CONFIG_VFIO_PCI and "
+                      hintf("Install all modules of kernel %s (Ubuntu: linux-modules-extra), or build it with "
+                            "CONFIG_VFIO_PCI and "
                            "CONFIG_VFIO_IOMMU_TYPE1. If it was updated, restart the host.", strempty(s->release)),
                       "This kernel has no module %s", pci == MODULE_MISSING ? "vfio-pci" : "vfio_iommu_type1");
         else
@@ -91,12 +92,14 @@ static void check_ids_of(Check *c, const char *ids, const SurveySetting *from) {
                 return;
         if (from)
                 found(c, "vfio.ids", FINDING_WARN,
-                      hintf("Remove line %u of %s, then update-initramfs -u or dracut -f: gpuptd takes the card when it is asked "
+                      hintf("Remove line %u of %s, then update-initramfs -u or dracut -f: gpuptd takes the "
+                            "card when it is asked "
                            "to.", from->line, from->file),
                       "%s:%u gives %s to vfio-pci at boot", from->file, from->line, names);
         else
                 found(c, "vfio.ids", FINDING_WARN,
-                      hintf("Remove vfio-pci.ids= from " COMMAND_LINE ": gpuptd takes the card when it is asked to."),
+                      hintf("Remove vfio-pci.ids= from " COMMAND_LINE ": gpuptd takes the card when it is "
+                                                                      "asked to."),
                       "vfio-pci.ids= on the kernel command line gives %s to vfio-pci at boot", names);
 }
 
@@ -155,11 +158,13 @@ static void check_override(Check *c, const Function *f) {
                       "driverctl gives %s to %s at every boot", f->address, driverctl);
         else if (driver_is_vfio(f->driver))
                 found(c, "vfio.override", FINDING_WARN,
-                      hintf("gpuptctl attach %s gives it back to the host. If libvirt did it, write managed='no' into the "
+                      hintf("gpuptctl attach %s gives it back to the host. If libvirt did it, write "
+                            "managed='no' into the "
                            "<hostdev> and let gpuptd do it.", f->address),
                       "%s is with %s, and gpuptd did not put it there", f->address, f->driver);
         else if (!isempty(override) && !streq(override, strempty(f->driver)))
-                found(c, "vfio.override", FINDING_WARN, hintf("echo > /sys/bus/pci/devices/%s/driver_override", f->address),
+                found(c, "vfio.override", FINDING_WARN, hintf("echo > /sys/bus/pci/devices/%s/driver_override",
+                                                              f->address),
                       "%s is reserved for %s by a driver_override that is not gpuptd's", f->address, override);
 }
 
@@ -175,7 +180,8 @@ static void check_overrides(Check *c) {
                 }
         if (!c->in->overrides && c->in->n_gpus > 0)
                 found(c, "vfio.override", FINDING_WARN,
-                      hintf("On Linux 6.1 that waits for whatever a driver does with the card. gpuptctl status shows who has it; "
+                      hintf("On Linux 6.1 that waits for whatever a driver does with the card. gpuptctl status "
+                            "shows who has it; "
                            "gpuptctl log what happened."),
                       "Reading the driver_override of the GPUs %s", strempty(c->in->overrides_problem));
         else if (c->out->n == before && c->in->n_gpus > 0)
@@ -190,7 +196,8 @@ static void check_idle(Check *c) {
                 return;
         if (streq(value, "Y") || streq(value, "1"))
                 found(c, "vfio.idle", FINDING_OK,
-                      hintf("Without disable_idle_d3=1 they would rest in D3hot; gpuptd keeps them out of D3cold, which is what "
+                      hintf("Without disable_idle_d3=1 they would rest in D3hot; gpuptd keeps them out of "
+                            "D3cold, which is what "
                            "it is mostly set for. For one card alone there is IdlePower=on, gpuptd.gpu(5)."),
                       "Cards that wait for a guest keep their full power (disable_idle_d3=1)");
         else
@@ -221,21 +228,26 @@ static void check_memlock(Check *c) {
         put_size(soft, caller->memlock_soft);
         put_size(hard, caller->memlock_hard);
         if (caller->uid == 0)
-                found(c, "vfio.memlock", FINDING_OK, NULL, "Virtual machines of root may lock all the memory that they need");
+                found(c, "vfio.memlock", FINDING_OK, NULL, "Virtual machines of root may lock all the memory "
+                                                           "that they need");
         else if (caller->memlock_soft == UINT64_MAX)
-                found(c, "vfio.memlock", FINDING_OK, NULL, "Virtual machines that you start may lock all the memory they need");
+                found(c, "vfio.memlock", FINDING_OK, NULL, "Virtual machines that you start may lock all the "
+                                                           "memory they need");
         else if (caller->memlock_soft >= 4 * GIB)
                 found(c, "vfio.memlock", FINDING_OK,
                       hintf("A guest needs its memory and about 1 GiB more. ulimit -l shows the limit, "
                            "/etc/security/limits.d sets it."),
                       "Virtual machines that you start may lock %s", soft);
         else if (caller->memlock_hard == UINT64_MAX)
-                found(c, "vfio.memlock", FINDING_WARN, hintf("ulimit -l unlimited, in the shell or script that starts QEMU."),
+                found(c, "vfio.memlock", FINDING_WARN, hintf("ulimit -l unlimited, in the shell or script that "
+                                                             "starts QEMU."),
                       "Virtual machines that you start may lock %s, but all of a guest is locked", soft);
         else
                 found(c, "vfio.memlock", FINDING_WARN,
-                      hintf("As root: echo '#%u - memlock unlimited' > /etc/security/limits.d/90-vfio.conf (or the guest's memory "
-                           "and 1 GiB more, in KiB), then log in again. Machines of qemu:///system need nothing.", caller->uid),
+                      hintf("As root: echo '#%u - memlock unlimited' > /etc/security/limits.d/90-vfio.conf (or "
+                            "the guest's memory "
+                           "and 1 GiB more, in KiB), then log in again. Machines of qemu:///system need "
+                           "nothing.", caller->uid),
                       "Virtual machines that you start may lock %s, but all of a guest is locked", hard);
 }
 
@@ -307,7 +319,8 @@ static void check_blacklist(Check *c, const FindingsGpu *g, const Function *f) {
         if (!*where)
                 return;
         found(c, "software.blacklist", FINDING_WARN,
-              hintf("Remove it from %s: gpuptd takes the card from its driver when it is asked to. Keep it only where the driver must "
+              hintf("Remove it from %s: gpuptd takes the card from its driver when it is asked to. Keep it "
+                    "only where the driver must "
                    "never touch the card.", where),
               "%s keeps %s, the only driver for %s, from being loaded", where, f->host_modules[0], f->address);
 }
@@ -331,25 +344,31 @@ static void check_virqfd(Check *c) {
         const Survey *s = c->in->survey;
         unsigned major, minor;
 
-        if (!s->release || sscanf(s->release, "%u.%u", &major, &minor) != 2 || major < 6 || (major == 6 && minor < 2))
+        if (!s->release || sscanf(s->release, "%u.%u", &major, &minor) != 2)
+                return;
+        if (major < 6 || (major == 6 && minor < 2))
                 return;
         for (size_t i = 0; i < s->n_settings; i++)
                 if (s->settings[i].kind == SETTING_LOAD && streq(s->settings[i].subject, "vfio_virqfd"))
                         found(c, "software.virqfd", FINDING_WARN,
-                              hintf("Remove vfio_virqfd from line %u of %s.", s->settings[i].line, s->settings[i].file),
+                              hintf("Remove vfio_virqfd from line %u of %s.", s->settings[i].line,
+                                    s->settings[i].file),
                               "%s:%u loads vfio_virqfd, which Linux has not had since 6.2", s->settings[i].file,
                               s->settings[i].line);
 }
 
 static void check_switches(Check *c) {
         const Survey *s = c->in->survey;
-        bool bbswitch = survey_module(s, "bbswitch") == MODULE_LOADED, nvhda = survey_module(s, "nvhda") == MODULE_LOADED;
+        bool bbswitch = survey_module(s, "bbswitch") == MODULE_LOADED;
+        bool nvhda = survey_module(s, "nvhda") == MODULE_LOADED;
 
         if (bbswitch)
                 found(c, "software.bbswitch", FINDING_WARN,
-                      hintf("See that nothing else writes to /proc/acpi/bbswitch (Bumblebee: systemctl disable --now bumblebeed). "
+                      hintf("See that nothing else writes to /proc/acpi/bbswitch (Bumblebee: systemctl disable "
+                            "--now bumblebeed). "
                            "gpuptd uses it by itself, for the reset rung power-cycle."),
-                      "bbswitch%s loaded: it can cut the power of a card that is in use", nvhda ? " and nvhda are" : " is");
+                      "bbswitch%s loaded: it can cut the power of a card that is in use",
+                      nvhda ? " and nvhda are" : " is");
         else
                 found(c, "software.bbswitch", FINDING_OK, NULL, "bbswitch is not loaded");
 }
@@ -365,9 +384,11 @@ static void check_persistenced(Check *c) {
                       "nvidia-persistenced keeps NVIDIA cards open; gpuptd stops it for a detach");
         else
                 found(c, "software.persistenced", FINDING_WARN,
-                      hintf("kill %u; systemctl start nvidia-persistenced.service. Or name the unit that runs it in StopUnits=, "
+                      hintf("kill %u; systemctl start nvidia-persistenced.service. Or name the unit that runs "
+                            "it in StopUnits=, "
                            "gpuptd.gpu(5).", s->persistenced),
-                      "nvidia-persistenced (pid %u) keeps NVIDIA cards open, and is not of its own unit", s->persistenced);
+                      "nvidia-persistenced (pid %u) keeps NVIDIA cards open, and is not of its own unit",
+                      s->persistenced);
 }
 
 /* "PCI:8:0:0", "PCI:8@0:0:0": decimal; xorg.conf(5). */
@@ -413,8 +434,10 @@ static void check_xorg(Check *c) {
                         continue;
                 told = t->file;
                 found(c, "software.xorg", FINDING_WARN,
-                      hintf("Remove the section Device from %s if the host has another card for its display.", t->file),
-                      "%s:%u ties Xorg to %s: it does not start while a guest has the card", t->file, t->line, g->address);
+                      hintf("Remove the section Device from %s if the host has another card for its display.",
+                            t->file),
+                      "%s:%u ties Xorg to %s: it does not start while a guest has the card", t->file, t->line,
+                      g->address);
         }
 }
 
@@ -428,7 +451,8 @@ static void check_vendor_reset(Check *c) {
                 if (f && vendor_reset_family(f))
                         return;
         }
-        found(c, "software.vendor-reset", FINDING_WARN, hintf("Unload it and do not load it at boot, it has no effect here."),
+        found(c, "software.vendor-reset", FINDING_WARN, hintf("Unload it and do not load it at boot, it has no "
+                                                              "effect here."),
               "vendor-reset is loaded, and none of the GPUs is in its table");
 }
 

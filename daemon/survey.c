@@ -127,7 +127,8 @@ int survey_add_parameter(Survey *s, const char *module, const char *name, const 
         return list->module && list->name && list->value ? 0 : -ENOMEM;
 }
 
-int survey_add_setting(Survey *s, SettingKind kind, const char *file, unsigned line, const char *subject, const char *value) {
+int survey_add_setting(Survey *s, SettingKind kind, const char *file, unsigned line, const char *subject,
+                       const char *value) {
         SurveySetting *list;
         int r = 0;
 
@@ -202,12 +203,14 @@ static void write_lists(const Survey *s, FILE *f) {
         for (size_t i = 0; i < s->n_modules; i++)
                 words_write(f, "module", s->modules[i].name, module_state_to_string(s->modules[i].state), NULL);
         for (size_t i = 0; i < s->n_parameters; i++)
-                words_write(f, "parameter", s->parameters[i].module, s->parameters[i].name, s->parameters[i].value, NULL);
+                words_write(f, "parameter", s->parameters[i].module, s->parameters[i].name,
+                            s->parameters[i].value, NULL);
         for (size_t i = 0; i < s->n_settings; i++) {
                 const SurveySetting *t = s->settings + i;
 
                 write_number(number, t->line);
-                words_write(f, "setting", setting_kind_to_string(t->kind), t->file, number, t->subject, t->value, NULL);
+                words_write(f, "setting", setting_kind_to_string(t->kind), t->file, number, t->subject,
+                            t->value, NULL);
         }
         for (size_t i = 0; i < s->n_driverctl; i++)
                 words_write(f, "driverctl", s->driverctl[i].address, s->driverctl[i].driver, NULL);
@@ -250,7 +253,8 @@ static int read_setting(Survey *s, char *const *words) {
 static int read_bar(Survey *s, char *const *words) {
         uint64_t index, size;
 
-        if (!pci_address_valid(words[1]) || parse_u64(words[2], 5, &index) < 0 || parse_u64(words[3], UINT64_MAX, &size) < 0)
+        if (!pci_address_valid(words[1]) || parse_u64(words[2], 5, &index) < 0 || parse_u64(words[3],
+                                                                                            UINT64_MAX, &size) < 0)
                 return -EBADMSG;
         return survey_add_bar(s, words[1], (unsigned) index, size);
 }

@@ -65,7 +65,8 @@ static int read_directory(Survey *s, const char *directory, char ***seen, parser
                 size_t length = strlen(e->d_name);
                 char path[512];
 
-                if (e->d_name[0] == '.' || length <= STRLEN(".conf") || !streq(e->d_name + length - STRLEN(".conf"), ".conf"))
+                if (e->d_name[0] == '.' || length <= STRLEN(".conf")
+                    || !streq(e->d_name + length - STRLEN(".conf"), ".conf"))
                         continue;
                 if (++n > DIRECTORY_FILES_MAX)
                         return survey_add_incomplete(s, directory);
@@ -189,12 +190,14 @@ static int survey_modules(Survey *s, const struct utsname *kernel) {
         if (r >= 0)
                 r = read_list(kernel, "modules.builtin", s, &builtin);
         for (size_t i = 0; i < ELEMENTSOF(modules) && r >= 0; i++)
-                r = survey_add_module(s, modules[i], module_state(modules[i], strempty(installed), strempty(builtin)));
+                r = survey_add_module(s, modules[i], module_state(modules[i], strempty(installed),
+                                                                  strempty(builtin)));
         for (size_t i = 0; i < ELEMENTSOF(parameters) && r >= 0; i++) {
                 _cleanup_free_ char *value = NULL;
                 char path[128];
 
-                (void) snprintf(path, sizeof(path), "/sys/module/%s/parameters/%s", parameters[i].module, parameters[i].name);
+                (void) snprintf(path, sizeof(path), "/sys/module/%s/parameters/%s", parameters[i].module,
+                                parameters[i].name);
                 if (read_line_at(AT_FDCWD, path, &value) >= 0)
                         r = survey_add_parameter(s, parameters[i].module, parameters[i].name, value);
         }
@@ -273,7 +276,8 @@ int verb_survey(Work *w) {
         int r;
 
         if (!streq(w->target, "-") || w->n > SURVEY_ENTRIES_MAX)
-                return work_fail(w, -EINVAL, "'%s' is no target of a survey, or it has too many functions", w->target);
+                return work_fail(w, -EINVAL, "'%s' is no target of a survey, or it has too many functions",
+                                 w->target);
         for (size_t i = 0; i < w->n; i++)
                 if (!pci_address_valid(w->arguments[i]))
                         return work_fail(w, -EINVAL, "'%s' is not the address of a PCI function", w->arguments[i]);
