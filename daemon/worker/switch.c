@@ -55,6 +55,8 @@ int verb_switch_power(Work *w) {
         return 0;
 }
 
+/* The same file may be pciehp's or acpiphp's. The latter's firmware may eject what it turns off (_EJ0): on again, the write
+ * succeeds and finds nothing (drivers/pci/hotplug/acpiphp_glue.c acpiphp_enable_slot()). */
 int verb_slot_power(Work *w) {
         const char *power = w->arguments[0];
         char path[STRLEN("/sys/bus/pci/slots//power") + 65];
