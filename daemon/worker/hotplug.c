@@ -73,6 +73,8 @@ int verb_remove(Work *w) {
         return r < 0 ? r : remove_device(w, &d);
 }
 
+/* The remove() of vfio-pci asks whoever has the function open every ten seconds, and returns when he has let go
+ * (drivers/vfio/vfio_main.c vfio_unregister_group_dev()). */
 int verb_eject(Work *w) {
         _cleanup_(pci_device_done) PciDevice d = PCI_DEVICE_INIT;
         int r;
