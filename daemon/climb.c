@@ -17,6 +17,17 @@ static RungSet forbidden(const Gpu *g) {
         return rung_set_from_words(g->quirks.forbid_rungs) | rung_set_from_words(g->config ? g->config->forbid : NULL);
 }
 
+/* The kernel's methods that this card does not list: nothing to try, and nothing to tell. */
+static RungSet not_offered(const Gpu *g) {
+        const Function *display = gpu_display(g);
+        RungSet set = 0;
+
+        for (Rung r = 0; r < _RUNG_MAX; r++)
+                if (rung_method(r) && !(display && strv_contains(display->reset_methods, rung_method(r))))
+                        set |= rung_bit(r);
+        return set;
+}
+
 bool climb_is_forbidden(const Gpu *g, Rung rung) {
         return forbidden(g) & rung_bit(rung);
 }
@@ -31,6 +42,8 @@ static void make_input(const Gpu *g, const Intent *intent, const PlanOptions *op
                 .weak_only = intent->operation == OPERATION_ATTACH,
                 .tried = tried(intent),
         };
+        if (!options->has_rung)
+                ret->tried |= not_offered(g);
         /* Whoever asks for a reset, and names none, wants more than that. */
         if (intent->operation == OPERATION_RESET && !options->has_rung)
                 ret->tried |= rung_bit(RUNG_WAKE);

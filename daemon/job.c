@@ -321,7 +321,7 @@ static void step_over(Job *j, const Step *step, int error, const char *text) {
         if (step->verb == VERB_CHECK && j->stage == STAGE_STEPS)
                 gpu_note_alive(j->gpu, error != -EHOSTDOWN);
         if (j->stage == STAGE_UNDO) {
-                if (error < 0 && !is_moot(error)) {
+                if (error < 0 && !is_moot(error) && !verb_is_optional(step->verb)) {
                         note_left_over(j, step, error, text);
                         job_log(j, LOG_ERR, NULL, step, j->left_over);
                 }

@@ -376,6 +376,8 @@ int builder_rung(Builder *b) {
         for (size_t i = b->n_claimed; i > 0; i--)
                 builder_add(b, VERB_RESTORE_POWER, b->claimed[i - 1]->address, strempty(b->claimed[i - 1]->power_control),
                             strempty(b->claimed[i - 1]->d3cold_allowed));
+        if (display && display->vga_decodes)
+                builder_add(b, VERB_RESTORE_DECODES, display->address, NULL, NULL);
         r = add_rung(b, rung);
         return r != 0 ? r : b->r;
 }

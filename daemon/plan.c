@@ -189,6 +189,9 @@ static int undo_into(const Step *s, const Saved *saved, Plan *undo) {
                 return !s->arguments || streq(s->arguments[0], "ON") ? 0 : plan_add(undo, VERB_SWITCH_POWER, s->target, (char *[]) { (char *) "ON", NULL });
         case VERB_SLOT_POWER:
                 return plan_add(undo, VERB_SLOT_POWER, s->target, (char *[]) { (char *) "1", NULL });
+        case VERB_RESTORE_DECODES:
+                /* The driver that comes back turns them off again. */
+                return plan_add(undo, VERB_RESTORE_DECODES, s->target, NULL);
         case VERB_KEEP:
                 return plan_add(undo, VERB_KEEP, s->target, (char *[]) { (char *) "", NULL });
         case VERB_ALARM:

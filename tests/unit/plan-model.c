@@ -381,6 +381,7 @@ int model_run(Model *m, const Step *s, Saved *saved) {
                                                   driver_is_vfio(model_get(m, "%s driver", s->target)))
                                ? -EBUSY
                                : 0;
+        case VERB_RESTORE_DECODES:
         case VERB_RESET_BELOW:
         case VERB_VENDOR_RESET:
         case VERB_SUSPEND:

@@ -321,7 +321,6 @@ static bool has_no_undo(Verb v) {
         case VERB_RESET:
         case VERB_RESET_BELOW:
         case VERB_RESCAN:
-        case VERB_RESTORE_DECODES:
         case VERB_VENDOR_RESET:
         case VERB_SUSPEND:
                 return true;
