@@ -92,9 +92,8 @@ static void check_ids_of(Check *c, const char *ids, const SurveySetting *from) {
                 return;
         if (from)
                 found(c, "vfio.ids", FINDING_WARN,
-                      hintf("Remove line %u of %s, then update-initramfs -u or dracut -f: gpuptd takes the "
-                            "card when it is asked "
-                           "to.", from->line, from->file),
+                      hintf("Remove ids= from line %u of %s, then update-initramfs -u or dracut -f: gpuptd "
+                            "takes the card when it is asked to.", from->line, from->file),
                       "%s:%u gives %s to vfio-pci at boot", from->file, from->line, names);
         else
                 found(c, "vfio.ids", FINDING_WARN,
@@ -310,7 +309,7 @@ static bool find_blacklist(const Check *c, const char *module, char *where, size
 }
 
 /* nouveau is blacklisted wherever nvidia is installed: as long as one module is left for the card, that is a choice. */
-static void check_blacklist(Check *c, const FindingsGpu *g, const Function *f) {
+static void check_blacklist(Check *c, const Function *f) {
         char where[512] = "", other[512];
 
         for (char *const *m = f->host_modules; m && *m; m++)
@@ -333,7 +332,7 @@ static void check_blacklists(Check *c) {
                         const Function *f = snapshot_find(c->in->snapshot, *a);
 
                         if (f)
-                                check_blacklist(c, c->in->gpus + i, f);
+                                check_blacklist(c, f);
                 }
         if (c->out->n == before && c->in->n_gpus > 0)
                 found(c, "software.blacklist", FINDING_OK, NULL, "The drivers of the GPUs are not blacklisted");
