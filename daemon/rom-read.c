@@ -112,8 +112,8 @@ static int take(RomRead *q, const WorkerAnswer *worker) {
                 return -EBADMSG;
         }
         for (char **w = v.warnings; w && *w; w++)
-                (void) log_with(LOG_WARNING, 0, NULL, LOG_FIELDS({ GPUPT_FIELD_GPU, address }), "The firmware image of %s (%s): %s.",
-                                address, source, *w);
+                (void) log_with(LOG_WARNING, 0, NULL, LOG_FIELDS({ GPUPT_FIELD_GPU, address }),
+                                "The firmware image of %s (%s): %s.", address, source, *w);
         (void) log_with(LOG_INFO, 0, NULL, LOG_FIELDS({ GPUPT_FIELD_GPU, address }),
                         "Read the firmware image of %s (%s): %zu bytes, images: %u.", address, source, v.size, v.n_images);
         return 0;
@@ -181,7 +181,8 @@ static int on_timeout(sd_event_source *source, uint64_t usec, void *userdata) {
         if (asprintf(&message, "The read of the firmware image of %s by process %u has not returned from the kernel.",
                      q->gpu->address, worker_pid(q->worker)) < 0)
                 message = NULL;
-        (void) log_with(LOG_ERR, 0, MESSAGE_ID_GPU_STUCK, LOG_FIELDS({ GPUPT_FIELD_GPU, q->gpu->address }), "%s", strempty(message));
+        (void) log_with(LOG_ERR, 0, MESSAGE_ID_GPU_STUCK, LOG_FIELDS({ GPUPT_FIELD_GPU, q->gpu->address }), "%s",
+                        strempty(message));
         gpu_set_stuck(q->gpu, message);
         answer(q, GPUPT_ERROR_TIMEOUT, message ?: "Out of memory.");
         return 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* rom-read: the reading of one GPU's firmware image, by a worker of its own. There is one at a time per GPU (Gpu.rom_read). It asks
- * nobody whether it may. A read that does not return in its time makes the GPU stuck, as any other call to the kernel would:
+/* rom-read: the reading of one GPU's firmware image, by a worker of its own. There is one at a time per GPU
+ * (Gpu.rom_read). It asks nobody whether it may. A read that does not return in its time makes the GPU stuck, as any other call to the kernel would:
  * whoever waits is told so, and the object stays until the worker comes back. */
 
 #include "host.h"

@@ -102,7 +102,8 @@ static int read_image(Image *i, RomVerdict *v) {
                 return set_error(v, "image %u is cut off after %zu bytes", i->number, i->left);
         offset = read_u16(i->data + ROM_PCIR);
         if (offset < ROM_HEADER_SIZE || offset > i->left || i->left - offset < PCIR_SIZE)
-                return set_error(v, "the PCI data structure of image %u would be at %#zx, outside of the image", i->number, offset);
+                return set_error(v, "the PCI data structure of image %u would be at %#zx, outside of the image", i->number,
+                                 offset);
         i->pcir = i->data + offset;
         if (memcmp(i->pcir, "PCIR", 4) != 0)
                 return set_error(v, "image %u has no PCI data structure at %#zx", i->number, offset);
@@ -110,7 +111,8 @@ static int read_image(Image *i, RomVerdict *v) {
         if (i->length < offset + PCIR_SIZE)
                 return set_error(v, "image %u says that it is only %zu bytes long", i->number, i->length);
         if (i->length > i->left)
-                return set_error(v, "image %u says that it is %zu bytes long, but only %zu are there", i->number, i->length, i->left);
+                return set_error(v, "image %u says that it is %zu bytes long, but only %zu are there", i->number, i->length,
+                                 i->left);
         return 0;
 }
 
@@ -134,7 +136,8 @@ static int check_ids(const Image *i, uint16_t vendor, uint16_t device, RomVerdic
 
         if (its_vendor == vendor && (its_device == device || lists_device(i, device)))
                 return 0;
-        return add_warning(v, "image %u is for %04x:%04x, the card is %04x:%04x", i->number, its_vendor, its_device, vendor, device);
+        return add_warning(v, "image %u is for %04x:%04x, the card is %04x:%04x", i->number, its_vendor, its_device, vendor,
+                           device);
 }
 
 /* Only legacy images have a checksum: over as many units as their header says, which may be less than the length. */
@@ -145,7 +148,8 @@ static int check_sum(const Image *i, RomVerdict *v) {
         if (i->pcir[PCIR_CODE_TYPE] != CODE_TYPE_LEGACY)
                 return 0;
         if (size > i->length)
-                return add_warning(v, "the header of image %u says %zu bytes, its PCI data structure %zu", i->number, size, i->length);
+                return add_warning(v, "the header of image %u says %zu bytes, its PCI data structure %zu", i->number, size,
+                                   i->length);
         for (size_t n = 0; n < size; n++)
                 sum = (uint8_t) (sum + i->data[n]);
         return sum == 0 ? 0 : add_warning(v, "the checksum of image %u is wrong: %#04x instead of 0", i->number, sum);

@@ -17,7 +17,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 
         if (size < 4)
                 return 0;
-        FUZZ_ASSERT(rom_check(data + 4, size - 4, (uint16_t) (data[0] | data[1] << 8), (uint16_t) (data[2] | data[3] << 8), &v) == 0);
+        FUZZ_ASSERT(rom_check(data + 4, size - 4, (uint16_t) (data[0] | data[1] << 8), (uint16_t) (data[2] | data[3] << 8),
+                              &v) == 0);
         FUZZ_ASSERT(v.error || v.n_images > 0);
         FUZZ_ASSERT(v.size <= size - 4);
         FUZZ_ASSERT(v.n_images <= ROM_IMAGES_MAX);

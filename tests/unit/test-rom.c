@@ -300,7 +300,8 @@ static VfctQuery query(const char *address, unsigned device, unsigned subsystem)
         return q;
 }
 
-static int find(const GByteArray *table, size_t size, VfctQuery q, size_t *ret_offset, size_t *ret_length, const char **ret_error) {
+static int find(const GByteArray *table, size_t size, VfctQuery q, size_t *ret_offset, size_t *ret_length,
+                const char **ret_error) {
         g_autofree uint8_t *copy = g_malloc(MAX(size, (size_t) 1));
 
         memcpy(copy, table->data, size);
