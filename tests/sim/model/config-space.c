@@ -155,6 +155,7 @@ int config_show(void *object, GString *out) {
 
         while (d->config_blocked)
                 machine_wait();
+        sickness_touch(d);
         if (d->lost_in_d3cold && !device_vanished(d))
                 device_resume(d); /* pci_config_pm_runtime_get() */
         if (device_vanished(d)) {

@@ -75,6 +75,7 @@ static int driver_probe(Driver *drv, Device *d) {
         if (r < 0)
                 return r;
         device_resume(d); /* local_pci_probe() */
+        sickness_touch(d);
         if (device_vanished(d))
                 return -EIO;
         if (!(drv->features & FEATURE_VFIO)) {

@@ -124,7 +124,7 @@ enum {
         SYMPTOM_HANG = 1U << 1,      /* a host driver's probe does not return before it is well */
         SYMPTOM_PROBE = 1U << 2,     /* a host driver's probe fails: EIO */
         SYMPTOM_BLACK = 1U << 3,     /* no connector is connected */
-        SYMPTOM_FAULTS = 1U << 4,    /* a flood of IO_PAGE_FAULT when it falls ill, and when a VM opens it then */
+        SYMPTOM_FAULTS = 1U << 4,    /* a flood of IO_PAGE_FAULT when it falls ill, and whenever it is touched then */
         SYMPTOM_UNMATCHED = 1U << 5, /* rescan and drivers_probe find no driver; a bind by name does, and is a cure */
         SYMPTOM_FAN = 1U << 6,       /* hwmon shows a fan at full speed */
 };
@@ -164,6 +164,7 @@ struct Device {
         char **cures;                  /* the rungs that make it well again, see sickness.c */
         unsigned symptoms;
         bool sick, sick_after_vm, sick_after_vfio;
+        int64_t faults_logged_usec;    /* when it last had page faults; 0: never */
         bool lost_in_d3cold;           /* does not come back from D3cold */
         bool vga_decodes_none, vga_owns_none;
         bool keep_unbound;             /* the topology says that nothing is bound at first */
@@ -244,6 +245,7 @@ unsigned symptom_from_name(const char *name);   /* 0: no such symptom */
 bool sickness_add_cures(Device *d, const char *list); /* names of rungs with commas; false: an unknown one */
 bool device_shows(const Device *d, unsigned symptom);
 void sickness_begin(Device *d);
+void sickness_touch(Device *d);                 /* something is done with it that does not help */
 bool sickness_cure(Device *d, const char *rung); /* false: this rung does not help */
 void sickness_cure_below(Device *bridge, const char *rung);
 void sickness_slept(void);

@@ -6,6 +6,8 @@
 #include "model/model.h"
 #include "util/cleanup.h"
 
+#define FAULTS_PERIOD_USEC 10000
+
 static const struct {
         const char *name;
         unsigned symptom;
@@ -44,8 +46,14 @@ bool device_shows(const Device *d, unsigned symptom) {
         return d->sick && (d->symptoms & symptom);
 }
 
-/* The IOMMU's driver prints ten lines a period (ratelimit): amd_iommu_report_page_fault(), dmar_fault_do_one(). */
-static void log_page_faults(const Device *d) {
+/* The IOMMU's driver prints ten lines a period (ratelimit): amd_iommu_report_page_fault(), dmar_fault_do_one(). Here the
+ * period is short, so that each thing that is tried in vain leaves its mark. */
+static void log_page_faults(Device *d) {
+        int64_t now = g_get_monotonic_time();
+
+        if (d->faults_logged_usec != 0 && now - d->faults_logged_usec < FAULTS_PERIOD_USEC)
+                return;
+        d->faults_logged_usec = now;
         for (unsigned i = 0; i < 10; i++) {
                 unsigned long long address = 0x7f3a00000ULL + i * 0x1000ULL;
 
@@ -59,16 +67,22 @@ static void log_page_faults(const Device *d) {
         }
 }
 
+void sickness_touch(Device *d) {
+        if (device_shows(d, SYMPTOM_FAULTS))
+                log_page_faults(d);
+}
+
 void sickness_begin(Device *d) {
         d->sick = true;
-        if (d->symptoms & SYMPTOM_FAULTS)
-                log_page_faults(d);
+        sickness_touch(d);
         machine_changed();
 }
 
 bool sickness_cure(Device *d, const char *rung) {
-        if (!strv_contains(d->cures, rung))
+        if (!strv_contains(d->cures, rung)) {
+                sickness_touch(d);
                 return false;
+        }
         d->sick = d->dead = false;
         machine_changed();
         return true;
@@ -117,8 +131,7 @@ void vfio_node_opened(const DeviceNode *n) {
                 if (!assigned_by(d, n))
                         continue;
                 device_resume(d);
-                if (device_shows(d, SYMPTOM_FAULTS))
-                        log_page_faults(d);
+                sickness_touch(d);
         }
 }
 
