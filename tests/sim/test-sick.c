@@ -317,6 +317,7 @@ static void test_after_vm(void) {
 static void test_after_vfio(void) {
         g_autoptr(SimMachine) m = sim_machine_new("nvidia-black");
         const char *fan = "class/hwmon/hwmon0/fan1_input";
+        pid_t tool;
 
         load_vfio(m);
         g_assert_cmpstr(sim_read(m, fan), ==, "1180");
@@ -334,7 +335,12 @@ static void test_after_vfio(void) {
         bind_to(m, "snd_hda_intel", PAIR_AUDIO, 0);
         assert_health(m, PAIR_AUDIO, "well");
         g_assert_cmpstr(sim_read(m, fan), ==, "1640");
+        tool = fork();
+        if (tool == 0 && dup2(STDERR_FILENO, STDOUT_FILENO) >= 0) /* standard output is TAP */
+                (void) execl(strchr(sim_nvidia_smi(), '=') + 1, "nvidia-smi", "-i", PAIR, "--gpu-reset", NULL);
+        g_assert_false(sim_wait_exit(tool, 50));
         write_attribute(m, PAIR, "reset", "1", 0);
+        g_assert_true(sim_wait_exit(tool, sim_deadline_sec() * 1000));
         g_assert_cmpstr(sim_read(m, fan), ==, "1180");
         g_assert_cmpstr(read_attribute(m, PAIR, "boot_vga"), ==, "1");
 }

@@ -146,7 +146,7 @@ static int command_vendor_tool(char **arguments, GString *reply) {
                 return r;
         fault = fault_take(d->address, reset ? "vendor-reset" : "vendor-query");
         r = fault_run(fault, d);
-        while (r == 0 && device_shows(d, SYMPTOM_HANG))
+        while (r == 0 && device_shows(d, SYMPTOM_HANG | SYMPTOM_TOOL))
                 machine_wait();
         if (r == 0 && (!device_known(d) || !d->driver || !(d->driver->features & FEATURE_NVIDIA)))
                 r = -ENODEV;

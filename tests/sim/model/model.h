@@ -127,6 +127,7 @@ enum {
         SYMPTOM_FAULTS = 1U << 4,    /* a flood of IO_PAGE_FAULT when it falls ill, and whenever it is touched then */
         SYMPTOM_UNMATCHED = 1U << 5, /* rescan and drivers_probe find no driver; a bind by name does, and is a cure */
         SYMPTOM_FAN = 1U << 6,       /* hwmon shows a fan at full speed */
+        SYMPTOM_TOOL = 1U << 7,      /* nvidia-smi does not return before it is well */
 };
 
 struct Driver {

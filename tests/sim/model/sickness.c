@@ -14,6 +14,7 @@ static const struct {
 } symptoms[] = {
         { "dead", SYMPTOM_DEAD },     { "hang", SYMPTOM_HANG },     { "probe", SYMPTOM_PROBE }, { "black", SYMPTOM_BLACK },
         { "faults", SYMPTOM_FAULTS }, { "unmatched", SYMPTOM_UNMATCHED }, { "fan", SYMPTOM_FAN },
+        { "tool", SYMPTOM_TOOL },
 };
 
 static const char *const rungs[] = {
