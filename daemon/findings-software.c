@@ -243,10 +243,10 @@ static void check_memlock(Check *c) {
                       "Virtual machines that you start may lock %s, but all of a guest is locked", soft);
         else
                 found(c, "vfio.memlock", FINDING_WARN,
-                      hintf("As root: echo '#%u - memlock unlimited' > /etc/security/limits.d/90-vfio.conf (or "
+                      hintf("As root: echo '%u:%u - memlock unlimited' > /etc/security/limits.d/90-vfio.conf (or "
                             "the guest's memory "
                            "and 1 GiB more, in KiB), then log in again. Machines of qemu:///system need "
-                           "nothing.", caller->uid),
+                           "nothing.", caller->uid, caller->uid),
                       "Virtual machines that you start may lock %s, but all of a guest is locked", hard);
 }
 

@@ -294,7 +294,7 @@ static void test_memlock(void) {
         c.caller = (FindingsCaller) { true, 0, 65536, 65536 };
         assert_only_ok(&c, "vfio.memlock");
         c.caller = (FindingsCaller) { true, 1000, 8 << 20, 8 << 20 };
-        assert_found(&c, "vfio.memlock", WARN, "8 MiB", "#1000 - memlock");
+        assert_found(&c, "vfio.memlock", WARN, "8 MiB", "1000:1000 - memlock");
         c.caller.memlock_hard = UINT64_MAX;
         assert_found(&c, "vfio.memlock", WARN, "8 MiB", "ulimit -l unlimited");
         c.caller.memlock_soft = UINT64_MAX;
