@@ -313,8 +313,6 @@ static int inspect_attributes(Function *f, int fd) {
                         r = read_vga_decodes(f->address, &f->vga_decodes);
         }
         f->boot_vga = streq_ptr(boot_vga, "1");
-        f->has_vfs = faccessat(fd, "virtfn0", F_OK, AT_SYMLINK_NOFOLLOW) >= 0;
-        f->resets_below = function_is_bridge(f) && faccessat(fd, "reset_subordinate", F_OK, AT_SYMLINK_NOFOLLOW) >= 0;
         for (char *m = methods ? strtok_r(methods, " ", &save) : NULL; m && r >= 0; m = strtok_r(NULL, " ", &save))
                 r = strv_extend(&f->reset_methods, m);
         return r;
@@ -361,22 +359,33 @@ static int make_path(Function *f) {
         return free_and_strdup(&f->path, path);
 }
 
+/* One listing says which children there are: a function has few, and looking for each in vain costs more. */
 static int inspect_children(Function *f, int fd) {
         _cleanup_closedir_ DIR *dir = NULL;
-        int r, drm;
+        bool graphics = false;
+        int r = 0, drm = 0;
 
-        drm = r = inspect_drm(f, fd);
-        if (r >= 0)
-                r = inspect_sound(f, fd);
+        dir = open_directory_at(fd, ".");
+        for (struct dirent *e; dir && r >= 0 && (e = readdir(dir));) {
+                if (streq(e->d_name, "drm"))
+                        drm = r = inspect_drm(f, fd);
+                else if (streq(e->d_name, "sound"))
+                        r = inspect_sound(f, fd);
+                else if (streq(e->d_name, "graphics"))
+                        graphics = true;
+                else if (streq(e->d_name, "virtfn0"))
+                        f->has_vfs = true;
+                else if (streq(e->d_name, "reset_subordinate"))
+                        f->resets_below = function_is_bridge(f);
+                else
+                        r = add_i2c(f, dirfd(dir), e->d_name);
+        }
         if (r >= 0)
                 r = inspect_vfio(f, fd);
         if (r >= 0)
                 r = inspect_driver_nodes(f);
-        if (r >= 0 && drm == 0)
+        if (r >= 0 && graphics && drm == 0)
                 r = inspect_consoles(f, fd);
-        dir = open_directory_at(fd, ".");
-        for (struct dirent *e; dir && r >= 0 && (e = readdir(dir));)
-                r = add_i2c(f, dirfd(dir), e->d_name);
         return r;
 }
 
