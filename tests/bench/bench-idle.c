@@ -7,9 +7,6 @@
 #include "dbus/names.h"
 #include "tests/vm/guest.h"
 
-#include <string.h>
-#include <unistd.h>
-
 #define MINUTE_SEC 60
 #define PSS_LIMIT_KIB 3072
 
@@ -34,22 +31,36 @@ static unsigned long watchdog_sec(void) {
         return strtoul(usec, NULL, 10) * (strstr(usec, "min") ? 60 : 1);
 }
 
+/* A worker that only reads is kept for some seconds. */
+static bool is_alone(const void *userdata) {
+        g_autofree char *path = g_strdup_printf("/proc/%i/task/%i/children", *(const pid_t *) userdata,
+                                                *(const pid_t *) userdata),
+                        *text = NULL;
+
+        g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+        return *text == '\0';
+}
+
 static void test_idle(void) {
         pid_t pid;
         unsigned long pss, private, watchdog, allowed, before, woken;
 
         /* Once there and back, so that everything has been used that is used. */
         for (unsigned i = 0; i < 2; i++) {
-                g_autoptr(Output) o = gpuptctl(WHO_ROOT, i == 0 ? "detach" : "attach", CARD, NULL);
+                const char *verb = i == 0 ? "detach" : "attach";
+                g_autoptr(Output) o = NULL;
 
+                bench_stage(verb);
+                o = gpuptctl(WHO_ROOT, verb, CARD, NULL);
                 assert_status(o, 0);
         }
+        bench_stage("waiting until the daemon has nothing to do");
         g_free(output_of("udevadm", "settle", NULL));
         gpu_wait_idle(CARD);
-        /* The last scans that udev's events led to. */
-        g_usleep(5 * G_USEC_PER_SEC);
-
         pid = daemon_pid();
+        wait_until(is_alone, &pid, "the end of the last worker");
+        bench_stage(NULL);
+
         pss = number_of(pid, "smaps_rollup", "Pss");
         private = number_of(pid, "smaps_rollup", "Private_Dirty");
         watchdog = watchdog_sec();

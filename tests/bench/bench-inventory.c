@@ -66,8 +66,13 @@ static void measure(unsigned n, bool only_gpus) {
 
         /* The first round fills caches. */
         for (unsigned i = 0; i <= rounds; i++) {
-                double a = time_worker(n), b = time_lspci(n);
+                double a, b;
 
+                bench_stage("a snapshot");
+                a = time_worker(n);
+                bench_stage("lspci -n");
+                b = time_lspci(n);
+                bench_stage(NULL);
                 if (i == 0)
                         continue;
                 g_array_append_val(worker, a);

@@ -9,8 +9,6 @@
 #include "floor.h"
 #include "tests/vm/guest.h"
 
-#include <unistd.h>
-
 #define ROUNDS 15
 #define NODE "pci_0000_01_00_0"
 #define AUDIO_NODE "pci_0000_01_00_1"
@@ -66,16 +64,16 @@ static void driverctl_back(void) {
 }
 
 typedef struct Contender {
-        const char *name;
+        const char *name, *name_there, *name_back;
         void (*there)(void), (*back)(void);
         GArray *detach, *attach, *both; /* seconds, one for each round */
 } Contender;
 
 static Contender contenders[] = {
-        { "floor", floor_there, floor_back, NULL, NULL, NULL },
-        { "gpuptctl", gpuptctl_there, gpuptctl_back, NULL, NULL, NULL },
-        { "virsh", virsh_there, virsh_back, NULL, NULL, NULL },
-        { "driverctl", driverctl_there, driverctl_back, NULL, NULL, NULL },
+        { "floor", "floor, there", "floor, back", floor_there, floor_back, NULL, NULL, NULL },
+        { "gpuptctl", "gpuptctl detach", "gpuptctl attach", gpuptctl_there, gpuptctl_back, NULL, NULL, NULL },
+        { "virsh", "virsh nodedev-detach", "virsh nodedev-reattach", virsh_there, virsh_back, NULL, NULL, NULL },
+        { "driverctl", "driverctl set-override", "driverctl unset-override", driverctl_there, driverctl_back, NULL, NULL, NULL },
 };
 
 /* ---- Rounds */
@@ -101,17 +99,22 @@ static void assert_drivers(const char *display, const char *sound) {
 static void measure(Contender *c, bool counts) {
         double begin, detach, attach, both;
 
+        bench_stage(c->name_there);
         begin = bench_now();
         c->there();
         detach = bench_now() - begin;
         assert_drivers("vfio-pci", "vfio-pci");
+        bench_stage("udevadm settle, there");
         settle();
 
+        bench_stage(c->name_back);
         begin = bench_now();
         c->back();
         attach = bench_now() - begin;
+        bench_stage("udevadm settle, back");
         wait_until(sound_is_back, NULL, "the sound card");
         settle();
+        bench_stage(NULL);
         assert_drivers(card.display_driver, card.sound_driver);
         if (!counts)
                 return;

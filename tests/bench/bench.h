@@ -1,9 +1,37 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* bench: what the measuring programs share: a clock, and what is said of many measurements. */
+/* bench: what the measuring programs share: a clock, a limit for whatever is measured, and what is said of many
+ * measurements. */
 
 #include <glib.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+/* A hundred times of what anything here takes: past it, it hangs. Longer than the kernel waits before it logs where a
+ * task hangs (hung_task_timeout_secs). */
+#define BENCH_LIMIT_SEC 150
+
+static const char *bench_stage_name = "";
+
+static inline void bench_out_of_time(int signo) {
+        static const char before[] = "# This has no end: ";
+
+        (void) !write(STDOUT_FILENO, before, sizeof(before) - 1);
+        (void) !write(STDOUT_FILENO, bench_stage_name, strlen(bench_stage_name));
+        (void) !write(STDOUT_FILENO, "\n", 1);
+        _exit(EXIT_FAILURE);
+}
+
+/* What is being done from now on; it has a limit of its own. NULL: nothing. The text is not copied. */
+static inline void bench_stage(const char *what) {
+        if (what) {
+                bench_stage_name = what;
+                (void) signal(SIGALRM, bench_out_of_time);
+        }
+        (void) alarm(what ? BENCH_LIMIT_SEC : 0);
+}
 
 /* Seconds, of a clock that nobody sets. */
 static inline double bench_now(void) {
