@@ -313,8 +313,10 @@ static GpuState derive_state(Gpu *g) {
         if (is_foreign_stuck(g)) {
                 const Holder *vm = holders_find_vm(g->holders);
 
-                if (!g->stuck && asprintf(&g->stuck, "somebody unbinds it while %s (pid %u) has it open; the unbind returns "
-                                          "when that process ends", vm->command, vm->pid) < 0)
+                if (!g->stuck &&
+                    asprintf(&g->stuck,
+                             "Somebody unbinds %s while %s%s (pid %u) has it open. The unbind returns when that process ends.",
+                             g->address, vm->vm_name ? "the virtual machine " : "", vm->vm_name ?: vm->command, vm->pid) < 0)
                         g->stuck = NULL;
                 return GPU_STUCK;
         }
@@ -346,12 +348,17 @@ static void forget_holders(Gpu *g) {
 /* What was no job's doing. That a VM opens or closes the card is how it is meant to be used. */
 static void log_change(const Gpu *g, GpuState before) {
         bool used = (before == GPU_DETACHED && g->state == GPU_ASSIGNED) || (before == GPU_ASSIGNED && g->state == GPU_DETACHED);
+        bool stuck = g->state == GPU_STUCK;
+        const char *id = stuck                 ? MESSAGE_ID_GPU_STUCK
+                         : before == GPU_STUCK ? MESSAGE_ID_GPU_UNSTUCK
+                         : used                ? NULL
+                                               : MESSAGE_ID_GPU_CHANGED;
 
         if (g->state == before || g->job || g->stuck_job)
                 return;
-        (void) log_with(used ? LOG_INFO : LOG_NOTICE, 0, used ? NULL : MESSAGE_ID_GPU_CHANGED,
-                        LOG_FIELDS({ GPUPT_FIELD_GPU, g->address }), "%s: was %s, is %s now%s.", g->address,
-                        gpu_state_to_string(before), gpu_state_to_string(g->state), used ? "" : ", not by a job of gpuptd");
+        (void) log_with(stuck ? LOG_ERR : used ? LOG_INFO : LOG_NOTICE, 0, id, LOG_FIELDS({ GPUPT_FIELD_GPU, g->address }),
+                        "%s: was %s, is %s now%s.%s%s", g->address, gpu_state_to_string(before), gpu_state_to_string(g->state),
+                        used ? "" : ", not by a job of gpuptd", stuck && g->stuck ? " " : "", stuck ? strempty(g->stuck) : "");
 }
 
 void gpu_update(Gpu *g) {
