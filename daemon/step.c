@@ -6,8 +6,8 @@
 #include "step.h"
 
 /* In a sentence $t is the target, $1 … $9 are the arguments, $* is every argument, and $a the
- * target and every argument. `empty` is the sentence for an
- * empty (or no) first argument. */
+ * target and every argument. `empty` is the sentence for a
+ * first argument that is empty, 0 or not there. */
 typedef struct VerbRow {
         const char *word;
         VerbInfo info;
@@ -74,7 +74,7 @@ static const VerbRow verb_rows[_VERB_MAX] = {
 
         ROW(VERB_ASK, "ask", WAIT, 2, 10, false, "ask whoever holds $t to let go", NULL),
         ROW(VERB_WAIT_ASKED, "wait-asked", WAIT, 30, 630, false, "give the holders of $t up to $1 s to let go", NULL),
-        ROW(VERB_WAIT_FREE, "wait-free", WAIT, 30, 630, false, "wait up to $1 s until nobody holds $t", NULL),
+        ROW(VERB_WAIT_FREE, "wait-free", WAIT, 30, 630, false, "wait up to $1 s until nobody holds $t", "verify that nobody holds $t"),
         ROW(VERB_SUSPEND, "suspend", WAIT, 60, 330, true, "let the host sleep and wake", NULL),
 };
 
@@ -159,7 +159,8 @@ char *step_describe(const Step *s) {
         f = open_memstream(&text, &size);
         if (!f)
                 return NULL;
-        sentence = verb_rows[s->verb].empty && isempty(first) ? verb_rows[s->verb].empty : verb_rows[s->verb].sentence;
+        sentence = verb_rows[s->verb].empty && (isempty(first) || streq(first, "0")) ? verb_rows[s->verb].empty
+                                                                                     : verb_rows[s->verb].sentence;
         for (const char *p = sentence; *p; p++)
                 if (*p == '$')
                         put_placeholder(s, *++p, f);

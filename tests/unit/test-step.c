@@ -46,7 +46,7 @@ static void assert_sentence(Verb verb, const char *target, char *const *argument
 #define ARGUMENTS(...) ((char *[]) { __VA_ARGS__, NULL })
 
 static void test_sentences(void) {
-        char nvidia[] = "nvidia", empty[] = "", other[] = "0000:01:00.1", seconds[] = "15";
+        char nvidia[] = "nvidia", empty[] = "", other[] = "0000:01:00.1", seconds[] = "15", none[] = "0";
 
         assert_sentence(VERB_UNBIND, "0000:01:00.0", ARGUMENTS(nvidia), "unbind 0000:01:00.0 from nvidia");
         assert_sentence(VERB_OVERRIDE, "0000:01:00.0", ARGUMENTS(nvidia), "reserve 0000:01:00.0 for nvidia");
@@ -56,6 +56,7 @@ static void test_sentences(void) {
         assert_sentence(VERB_SNAPSHOT, "-", NULL, "look at all PCI functions");
         assert_sentence(VERB_SNAPSHOT, "-", ARGUMENTS(other, nvidia), "look at 0000:01:00.1, nvidia");
         assert_sentence(VERB_PIN, "0000:01:00.0", ARGUMENTS(other), "keep 0000:01:00.0, 0000:01:00.1 powered up");
+        assert_sentence(VERB_WAIT_FREE, "0000:01:00.0", ARGUMENTS(none), "verify that nobody holds 0000:01:00.0");
         assert_sentence(VERB_WAIT_FREE, "0000:01:00.0", ARGUMENTS(seconds), "wait up to 15 s until nobody holds 0000:01:00.0");
         /* An argument that is missing leaves a gap, and nothing worse. */
         assert_sentence(VERB_UNBIND, "0000:01:00.0", NULL, "unbind 0000:01:00.0 from ");
