@@ -28,6 +28,16 @@ static RungSet not_offered(const Gpu *g) {
         return set;
 }
 
+/* What is awake cannot be healed by waking it: else what the kernel has said of it would only grow old. */
+static bool may_sleep(const Gpu *g) {
+        static const char *const ids[] = { "config-space", "header-type", "power-state", "link", "no-answer", "power-refused" };
+
+        for (size_t i = 0; i < ELEMENTSOF(ids); i++)
+                if (g->report && health_report_find(g->report, ids[i]))
+                        return true;
+        return !g->report;
+}
+
 bool climb_is_forbidden(const Gpu *g, Rung rung) {
         return forbidden(g) & rung_bit(rung);
 }
@@ -45,20 +55,32 @@ static void make_input(const Gpu *g, const Intent *intent, const PlanOptions *op
         if (!options->has_rung)
                 ret->tried |= not_offered(g);
         /* Whoever asks for a reset, and names none, wants more than that. */
-        if (intent->operation == OPERATION_RESET && !options->has_rung)
+        if (!options->has_rung && (intent->operation == OPERATION_RESET || !may_sleep(g)))
                 ret->tried |= rung_bit(RUNG_WAKE);
 }
 
-static int note_impossible(Intent *intent, Rung rung, const char *reason) {
-        _cleanup_free_ char *outcome = NULL;
+char *climb_outcome(const char *outcome, const char *reason) {
         size_t n = strlen(reason);
+        char *text;
 
         /* The reason is a sentence, and becomes part of one. */
         if (n > 0 && reason[n - 1] == '.')
                 n--;
-        if (asprintf(&outcome, "is not possible (%.*s)", (int) n, reason) < 0)
-                return -ENOMEM;
-        return intent_add_attempt(intent, rung, outcome);
+        return asprintf(&text, "%s (%.*s)", outcome, (int) n, reason) < 0 ? NULL : text;
+}
+
+static int note_impossible(Intent *intent, Rung rung, const char *reason) {
+        _cleanup_free_ char *outcome = climb_outcome("not possible", reason);
+
+        return outcome ? intent_add_attempt(intent, rung, outcome) : -ENOMEM;
+}
+
+static int make_plan(const Gpu *g, const Intent *intent, const PlanOptions *with_rung, Plan **ret, char **ret_reason) {
+        PlanInput input;
+
+        gpu_plan_input(g, g->holders, &input);
+        input.targets = &intent->saved;
+        return plan_build(&input, OPERATION_RESET, with_rung, ret, ret_reason);
 }
 
 int climb_next(const Gpu *g, Intent *intent, const PlanOptions *options, char **ret_message) {
@@ -66,7 +88,6 @@ int climb_next(const Gpu *g, Intent *intent, const PlanOptions *options, char **
                 _cleanup_free_ char *reason = NULL;
                 PlanOptions with_rung = *options;
                 LadderInput input;
-                PlanInput plan_input;
                 Plan *plan = NULL;
                 int r;
 
@@ -74,9 +95,7 @@ int climb_next(const Gpu *g, Intent *intent, const PlanOptions *options, char **
                 r = ladder_next(&input, &with_rung.rung);
                 if (r <= 0)
                         return r;
-                gpu_plan_input(g, g->holders, &plan_input);
-                plan_input.targets = &intent->saved;
-                r = plan_build(&plan_input, OPERATION_RESET, &with_rung, &plan, &reason);
+                r = make_plan(g, intent, &with_rung, &plan, &reason);
                 if (r == 0) {
                         intent_begin_rung(intent, with_rung.rung, plan);
                         return 1;
@@ -99,7 +118,33 @@ char *climb_describe(const Intent *intent) {
         if (!f)
                 return NULL;
         for (size_t i = 0; i < intent->n_attempts; i++)
-                fprintf(f, "%s%s %s", i > 0 ? "; " : "", rung_to_string(intent->attempts[i].rung), intent->attempts[i].outcome);
+                fprintf(f, "\n  %s: %s", rung_to_string(intent->attempts[i].rung), intent->attempts[i].outcome);
+        if (fclose(f) != 0) {
+                free(text);
+                return NULL;
+        }
+        return text;
+}
+
+static bool is_possible(const Gpu *g, const Intent *intent, Rung rung) {
+        PlanOptions options = { .has_rung = true, .rung = rung };
+        _cleanup_free_ char *reason = NULL;
+        _cleanup_(plan_freep) Plan *plan = NULL;
+
+        return make_plan(g, intent, &options, &plan, &reason) == 0;
+}
+
+char *climb_list_left(const Gpu *g, const Intent *intent) {
+        RungSet out = tried(intent) | forbidden(g);
+        char *text = NULL;
+        size_t size;
+        FILE *f = open_memstream(&text, &size);
+
+        if (!f)
+                return NULL;
+        for (Rung r = 0; r < _RUNG_MAX; r++)
+                if (rung_is_opt_in(r) && !(out & rung_bit(r)) && is_possible(g, intent, r))
+                        fprintf(f, "%s%s", ftell(f) > 0 ? ", " : "", rung_to_string(r));
         if (fclose(f) != 0) {
                 free(text);
                 return NULL;

@@ -32,6 +32,11 @@ static const struct {
         { _VERB_MAX, 0, GPUPT_ERROR_FAILED, "See journalctl -u gpuptd and the kernel log." },
 };
 
+/* "The detach of …", "The recovery of …". */
+static const char *noun(Operation operation) {
+        return operation == OPERATION_RECOVER ? "recovery" : operation_to_string(operation);
+}
+
 const char *failure_describe(Operation operation, const char *gpu, const Step *step, int error, const char *text, char **ret) {
         char *message = NULL;
         size_t i = 0;
@@ -44,9 +49,9 @@ const char *failure_describe(Operation operation, const char *gpu, const Step *s
                 if (asprintf(&message, "%s is in use: %s.", gpu, text) < 0)
                         message = NULL;
         } else if (error == -ECANCELED) {
-                if (asprintf(&message, "The %s of %s was cancelled.", operation_to_string(operation), gpu) < 0)
+                if (asprintf(&message, "The %s of %s was cancelled.", noun(operation), gpu) < 0)
                         message = NULL;
-        } else if (asprintf(&message, "The %s of %s failed at '%s %s': %s%s%s. %s", operation_to_string(operation), gpu,
+        } else if (asprintf(&message, "The %s of %s failed at '%s %s': %s%s%s. %s", noun(operation), gpu,
                             verb_to_string(step->verb), step->target, text, isempty(text) ? "" : ": ", strerror(-error),
                             failure_table[i].advice) < 0)
                 message = NULL;

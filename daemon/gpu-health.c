@@ -21,9 +21,10 @@ void gpu_health_input(const Gpu *g, HealthInput *ret) {
         };
 }
 
-void gpu_take_report(Gpu *g, HealthReport *report) {
+void gpu_take_report(Gpu *g, HealthReport *report, uint64_t since_usec) {
         health_report_free(g->report);
         g->report = report;
+        g->report_since = since_usec;
         g->unreachable = report && (health_report_find(report, "config-space") || health_report_find(report, "header-type"));
         gpu_update(g);
 }
@@ -32,13 +33,14 @@ static void on_examined(HealthReport *report, void *userdata) {
         Gpu *g = ASSERT_PTR(userdata);
 
         g->checkup = NULL;
-        gpu_take_report(g, report);
+        gpu_take_report(g, report, g->examined_since);
         if (g->examined)
                 g->examined(g, g->examined_userdata);
 }
 
 int gpu_examine(Gpu *g, uint64_t since_usec, gpu_examined_t handler, void *userdata) {
         g->checkup = checkup_free(g->checkup);
+        g->examined_since = since_usec;
         g->examined = handler;
         g->examined_userdata = userdata;
         return checkup_new(g, since_usec, on_examined, g, &g->checkup);
@@ -46,6 +48,7 @@ int gpu_examine(Gpu *g, uint64_t since_usec, gpu_examined_t handler, void *userd
 
 void gpu_note_alive(Gpu *g, bool alive) {
         HealthReport *report;
+        uint64_t now;
 
         if (alive == !g->unreachable)
                 return;
@@ -54,7 +57,8 @@ void gpu_note_alive(Gpu *g, bool alive) {
                                         "The configuration space of %s reads all ones: the card has no power, or has fallen off "
                                         "the bus.", g->address) < 0)
                 (void) log_oom();
-        gpu_take_report(g, report);
+        (void) sd_event_now(g->host->event, CLOCK_MONOTONIC, &now);
+        gpu_take_report(g, report, now);
 }
 
 void gpu_note_display(Gpu *g) {

@@ -59,6 +59,9 @@ Gpu *gpu_free(Gpu *g) {
         strv_free(g->functions);
         free(g->name);
         free(g->modalias);
+        free(g->slot);
+        strv_free(g->bridges);
+        strv_free(g->switches);
         quirks_done(&g->quirks);
         strv_free(g->blockers);
         host_record_free(g->record);
@@ -212,6 +215,29 @@ static int derive_functions(Gpu *g, const Function *display) {
         strv_free(g->functions);
         g->functions = TAKE_PTR(functions);
         return 0;
+}
+
+static int copy_list(char *const *from, char ***to) {
+        _cleanup_strv_free_ char **copy = NULL;
+        int r = 0;
+
+        for (; from && *from && r >= 0; from++)
+                r = strv_extend(&copy, *from);
+        if (r < 0)
+                return r;
+        strv_free(*to);
+        *to = TAKE_PTR(copy);
+        return 0;
+}
+
+/* Where it is, and what has power over it. A card that is off the bus is looked for there. */
+static int derive_place(Gpu *g, const Function *display) {
+        int r;
+
+        r = copy_list(display->bridges, &g->bridges);
+        if (r >= 0)
+                r = copy_list(display->switches, &g->switches);
+        return r < 0 ? r : free_and_strdup(&g->slot, display->slot);
 }
 
 static int derive_identity(Gpu *g, const Function *display) {
@@ -370,6 +396,8 @@ void gpu_update(Gpu *g) {
         if (display) {
                 r = derive_identity(g, display);
                 if (r >= 0)
+                        r = derive_place(g, display);
+                if (r >= 0)
                         r = derive_policy(g, display);
                 if (r >= 0)
                         r = derive_functions(g, display);
@@ -384,7 +412,9 @@ void gpu_update(Gpu *g) {
                 g->viable = display->group >= 0 && strv_length(g->blockers) == 0;
         } else {
                 g->unreachable = false;
-                g->report = health_report_free(g->report);
+                /* What was said of it when it was there. */
+                if (g->report && !health_report_find(g->report, "absent"))
+                        g->report = health_report_free(g->report);
                 forget_holders(g);
         }
         if (!needs_look(g))
@@ -516,6 +546,9 @@ void gpu_plan_input(const Gpu *g, const Holders *holders, PlanInput *ret) {
         *ret = (PlanInput) {
                 .snapshot = g->host->snapshot,
                 .functions = g->functions,
+                .bridges = g->bridges,
+                .slot = g->slot,
+                .switches = g->switches,
                 .name = g->address,
                 .config = g->config,
                 .last_display = g->config ? g->config->last_display : g->host->config->last_display,

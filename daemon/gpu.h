@@ -36,7 +36,8 @@ struct Gpu {
         char **functions; /* display first */
 
         /* Of the display function, kept while it is absent. */
-        char *name, *modalias;
+        char *name, *modalias, *slot;
+        char **bridges, **switches;
         uint32_t class;
         uint16_t vendor, device, subsystem_vendor, subsystem_device;
         bool boot_vga;
@@ -60,8 +61,10 @@ struct Gpu {
         char **on_vfio;      /* functions that were bound to a VFIO driver when nothing was stuck last */
 
         HealthReport *report;  /* of the last checkup or measurement; NULL: nobody has looked since the state last changed */
+        uint64_t report_since; /* from when on it has read the kernel's log, CLOCK_MONOTONIC */
         bool unreachable;      /* it says that the config space is dead */
         Checkup *checkup;      /* running, of gpu_examine(); then the handler */
+        uint64_t examined_since;
         gpu_examined_t examined;
         void *examined_userdata;
         bool vm_closed;        /* a VM has closed it, and nobody has taken notice yet */
@@ -108,7 +111,7 @@ const Function *gpu_display(const Gpu *g); /* NULL while absent */
 /* What health_judge() may look at, but for measurements; weak pointers into the GPU. */
 void gpu_health_input(const Gpu *g, HealthInput *ret);
 /* Takes over a report (NULL: nothing is known), and derives the state anew. */
-void gpu_take_report(Gpu *g, HealthReport *report);
+void gpu_take_report(Gpu *g, HealthReport *report, uint64_t since_usec);
 /* A checkup in the background: its report is taken, then the handler (or NULL) is called. One that runs already is given
  * up. since_usec: of the kernel's log, CLOCK_MONOTONIC. */
 int gpu_examine(Gpu *g, uint64_t since_usec, gpu_examined_t handler, void *userdata);

@@ -25,7 +25,7 @@ void job_unlock_sleep(Job *j);
 void ladder_looked(Job *j);
 void ladder_measured(Job *j, int error, const char *data, size_t size);
 void ladder_walked(Job *j);
-bool ladder_takes_failure(Job *j, const char *error, const char *message);
+bool ladder_takes_failure(Job *j, const Step *step, int error, const char *text);
 /* Whether the recovery brought about what it was for; says so in the job's message. */
 void ladder_tell_result(Job *j, char **ret_message);
 

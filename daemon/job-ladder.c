@@ -27,7 +27,7 @@ static void on_checkup(HealthReport *report, void *userdata) {
         Job *j = ASSERT_PTR(userdata);
 
         j->checkup = NULL;
-        gpu_take_report(j->gpu, report);
+        gpu_take_report(j->gpu, report, j->since);
         ladder_examined(j);
 }
 
@@ -68,35 +68,27 @@ static void climb(Job *j) {
         }
 }
 
-/* What somebody has to decide or to let go of is in the way of every rung; what the card does not answer is the next rung's
- * business. */
-bool ladder_takes_failure(Job *j, const char *error, const char *message) {
-        if (j->intent->rung < 0 || j->cancelled || streq(error, GPUPT_ERROR_IN_USE) || streq(error, GPUPT_ERROR_CANCELLED) ||
-            streq(error, GPUPT_ERROR_STUCK))
+/* Who holds the card is in the way of every rung; what the card does not answer is the next rung's business. */
+bool ladder_takes_failure(Job *j, const Step *step, int error, const char *text) {
+        if (j->intent->rung < 0 || j->cancelled || step->verb == VERB_WAIT_FREE || error == -ECANCELED)
                 return false;
-        (void) free_and_strdup(&j->failure, message);
+        (void) free_and_strdup(&j->failure, isempty(text) ? strerror(-error) : text);
         return true;
 }
 
 /* The rung whose plan has been walked there and back is over. */
 static int end_rung(Job *j, bool well) {
-        _cleanup_free_ char *outcome = NULL;
+        const char *effect = well ? "helped" : health_now(j) > j->health_before ? "made it worse" : "had no effect";
+        _cleanup_free_ char *outcome = j->failure ? climb_outcome("failed", j->failure) : strdup(effect), *line = NULL;
         Rung rung = j->intent->rung;
-        int r;
 
-        if (j->failure)
-                r = asprintf(&outcome, "failed (%s)", j->failure);
-        else if (well)
-                r = asprintf(&outcome, "helped");
-        else
-                r = asprintf(&outcome, health_now(j) > j->health_before ? "made it worse" : "had no effect");
-        if (r < 0) {
-                outcome = NULL;
+        if (!outcome || asprintf(&line, "%s: %s", rung_to_string(rung), outcome) < 0) {
+                line = NULL;
                 return -ENOMEM;
         }
         if (well)
                 j->helped = rung;
-        job_log(j, LOG_NOTICE, NULL, NULL, outcome);
+        job_log(j, LOG_NOTICE, NULL, NULL, line);
         return intent_end_rung(j->intent, j->undo ? j->undo->n : 0, outcome);
 }
 
@@ -128,7 +120,7 @@ void ladder_measured(Job *j, int error, const char *data, size_t size) {
                 return;
         }
         dead = report->health == HEALTH_DEAD;
-        gpu_take_report(j->gpu, report);
+        gpu_take_report(j->gpu, report, j->since);
         if (!j->examined)
                 j->health_before = health_now(j);
         j->examined = true;
@@ -222,6 +214,9 @@ void ladder_looked(Job *j) {
                 return;
         case OPERATION_RESET:
         case OPERATION_RECOVER:
+                /* What made it ill, by the kernel's words, is not healed by being old. */
+                if (health_now(j) != HEALTH_OK && j->gpu->report)
+                        j->since = j->gpu->report_since;
                 if (j->gpu->state == GPU_ASSIGNED)
                         job_refuse(j, GPUPT_ERROR_IN_USE, "A virtual machine has the card open. Stop it first.");
                 else
@@ -243,25 +238,56 @@ void ladder_walked(Job *j) {
                 examine(j);
 }
 
-static char *tell_help(const Job *j) {
+static char *tell_help(const Job *j, Rung last) {
         _cleanup_free_ char *way = climb_describe(j->intent);
         char *text;
 
-        if (asprintf(&text, "%s is well again (%s).", j->gpu->address, strempty(way)) < 0)
+        if (asprintf(&text, "%s is well again, by %s.%s", j->gpu->address, rung_to_string(last),
+                     j->intent->n_attempts > 1 ? strempty(way) : "") < 0)
+                return NULL;
+        return text;
+}
+
+static char *tell_reset(const Job *j, Rung last) {
+        bool well = health_now(j) == HEALTH_OK;
+        char *text;
+
+        if (asprintf(&text, "%s was reset by %s%s%s", j->gpu->address, rung_to_string(last),
+                     well ? ", and is well." : ". It is still not well: ", well ? "" : worst_now(j)) < 0)
+                return NULL;
+        return text;
+}
+
+static const char *headline(const Job *j) {
+        if (j->intent->operation != OPERATION_RESET)
+                return j->intent->n_attempts > 0 ? "is still not well." : "is not well.";
+        return j->examined && health_now(j) > j->health_before ? "is worse than before the reset." : "was not reset.";
+}
+
+/* What is left to do, in a line of its own; "" if there is nothing to be said. Newly allocated. */
+static char *give_advice(const Job *j) {
+        _cleanup_free_ char *left = NULL;
+        char *text;
+
+        if (j->intent->operation == OPERATION_ATTACH)
+                return strdup("\nAn attach does no more than that; gpuptctl recover does.");
+        if (j->intent->operation == OPERATION_RESET)
+                return strdup("");
+        left = climb_list_left(j->gpu, j->intent);
+        if (isempty(left))
+                return strdup("\nThere is no other rung for it. It may need the host's power off and on again.");
+        if (asprintf(&text, "\nDone only by name, with gpuptctl reset --method=: %s.", left) < 0)
                 return NULL;
         return text;
 }
 
 static char *tell_failure(const Job *j) {
-        _cleanup_free_ char *way = climb_describe(j->intent);
-        const char *advice = j->intent->operation == OPERATION_ATTACH ? " Stronger means are for gpuptctl recover."
-                             : j->intent->operation == OPERATION_RECOVER
-                                     ? " Rungs that are done only by name are left (gpuptctl reset --method=), or to power the host off."
-                                     : "";
+        _cleanup_free_ char *way = climb_describe(j->intent), *advice = give_advice(j);
+        const char *worst = health_now(j) == HEALTH_OK ? "" : worst_now(j);
         char *text;
 
-        if (asprintf(&text, "%s is not well: %s%s%s%s%s", j->gpu->address, worst_now(j), isempty(way) ? "" : " Tried: ",
-                     strempty(way), isempty(way) ? "" : ".", advice) < 0)
+        if (asprintf(&text, "%s %s%s%s%s%s", j->gpu->address, headline(j), isempty(worst) ? "" : " ", worst, strempty(way),
+                     strempty(advice)) < 0)
                 return NULL;
         return text;
 }
@@ -275,10 +301,6 @@ void ladder_tell_result(Job *j, char **ret_message) {
                 *ret_message = isempty(intent->message) ? tell_failure(j) : strdup(intent->message);
         else if (!last)
                 (void) asprintf(ret_message, "%s is well: nothing was done.", j->gpu->address);
-        else if (intent->operation == OPERATION_RECOVER)
-                *ret_message = tell_help(j);
-        else if (asprintf(ret_message, "%s was reset by %s%s%s", j->gpu->address, rung_to_string(last->rung),
-                          health_now(j) == HEALTH_OK ? ", and is well." : ". It is still not well: ",
-                          health_now(j) == HEALTH_OK ? "" : worst_now(j)) < 0)
-                *ret_message = NULL;
+        else
+                *ret_message = intent->operation == OPERATION_RECOVER ? tell_help(j, last->rung) : tell_reset(j, last->rung);
 }

@@ -337,7 +337,7 @@ static void step_over(Job *j, const Step *step, int error, const char *text) {
                 job_log(j, LOG_DEBUG, NULL, step, strempty(message));
                 if (verb_is_optional(step->verb))
                         job_log(j, LOG_NOTICE, NULL, step, strempty(message));
-                else if (ladder_takes_failure(j, name, strempty(message))) {
+                else if (ladder_takes_failure(j, step, error, text)) {
                         turn_back(j, NULL, NULL);
                         return;
                 } else {

@@ -79,12 +79,12 @@ static int refuse_stranger(Builder *b, const char *bridge) {
 
 /* The bridge farthest from the card that has nothing but the card below it: the card's own switch, where it has one, else
  * the port that it is plugged into. A root port counts only if it is the only bridge. */
-static const char *topmost_bridge(const Builder *b, const Function *display) {
-        size_t n = strv_length(display->bridges);
+static const char *topmost_bridge(const Builder *b) {
+        size_t n = strv_length(b->in->bridges);
 
         for (size_t i = n > 1 ? n - 1 : n; i > 0; i--)
-                if (!find_stranger(b, display->bridges[i - 1]))
-                        return display->bridges[i - 1];
+                if (!find_stranger(b, b->in->bridges[i - 1]))
+                        return b->in->bridges[i - 1];
         return NULL;
 }
 
@@ -162,8 +162,11 @@ static void add_departure_of_host(Builder *b) {
                 add_wait(b);
 }
 
-/* Also those that have gone already: what is removed is looked for at the end. */
+/* Also those that have gone already: what is removed is looked for at the end. bbswitch must not be loaded meanwhile: it could
+ * never be unloaded again. Its undo loads it again, after the rescan. */
 static void add_removal(Builder *b) {
+        if (strv_contains(b->in->switches, "bbswitch"))
+                builder_add(b, VERB_UNLOAD, "bbswitch", NULL, NULL);
         for (size_t i = 0; i < b->n_claimed; i++)
                 builder_add(b, VERB_REMOVE, b->claimed[i]->address, NULL, NULL);
         for (char *const *a = b->in->functions; *a; a++)
@@ -241,8 +244,7 @@ static int add_remove_rescan(Builder *b) {
 }
 
 static int add_bridge(Builder *b) {
-        const Function *display = builder_display(b);
-        const char *bridge = display ? topmost_bridge(b, display) : NULL;
+        const char *bridge = topmost_bridge(b);
         int r;
 
         if (!bridge)
@@ -254,31 +256,27 @@ static int add_bridge(Builder *b) {
 }
 
 static int add_slot(Builder *b) {
-        const Function *display = builder_display(b);
         int r;
 
-        if (!display || !display->slot)
+        if (!b->in->slot)
                 return builder_refuse(b, PLAN_E_NOT_SUPPORTED, "%s is in no slot whose power can be switched.", b->in->name);
-        if (display->bridges) {
-                r = refuse_stranger(b, display->bridges[0]);
+        if (b->in->bridges) {
+                r = refuse_stranger(b, b->in->bridges[0]);
                 if (r != 0)
                         return r;
         }
         r = add_remove_rescan(b);
         if (r == 0)
-                builder_add(b, VERB_SLOT_POWER, display->slot, "0", NULL);
+                builder_add(b, VERB_SLOT_POWER, b->in->slot, "0", NULL);
         return r;
 }
 
-/* bbswitch must not be loaded while the card is off the bus: it could never be unloaded again. It is unloaded before,
- * and the undo of that loads it again, after the rescan. */
 static int add_power_cycle(Builder *b) {
-        const Function *display = builder_display(b);
-        bool audio = display && strv_contains(display->switches, "nvhda");
-        const char *bridge;
+        bool audio = strv_contains(b->in->switches, "nvhda");
+        const char *bridge = topmost_bridge(b);
         int r = 0;
 
-        if (!display || !strv_contains(display->switches, "bbswitch"))
+        if (!strv_contains(b->in->switches, "bbswitch"))
                 return builder_refuse(b, PLAN_E_NOT_SUPPORTED, "There is no bbswitch that could switch %s off and on.", b->in->name);
         if (builder_goes_to_vfio(b))
                 r = keep_host_driver_out(b);
@@ -291,9 +289,7 @@ static int add_power_cycle(Builder *b) {
         builder_add(b, VERB_SWITCH_POWER, "bbswitch", "ON", NULL);
         if (audio)
                 builder_add(b, VERB_SWITCH_POWER, "nvhda", "ON", NULL);
-        builder_add(b, VERB_UNLOAD, "bbswitch", NULL, NULL);
         add_removal(b);
-        bridge = topmost_bridge(b, display);
         if (bridge)
                 builder_add(b, VERB_REMOVE, bridge, NULL, NULL);
         return 0;
@@ -346,7 +342,8 @@ static int add_rung(Builder *b, Rung rung) {
 
 static int check_rung(Builder *b, Rung rung) {
         const Holder *vm = b->in->holders ? holders_find_vm(b->in->holders) : NULL;
-        bool removes = rung == RUNG_REMOVE_RESCAN || rung == RUNG_SUSPEND_CYCLE;
+        bool removes = rung == RUNG_REMOVE_RESCAN || rung == RUNG_BRIDGE || rung == RUNG_SLOT || rung == RUNG_POWER_CYCLE ||
+                       rung == RUNG_SUSPEND_CYCLE;
 
         if (vm)
                 return builder_refuse(b, PLAN_E_IN_USE,
@@ -370,8 +367,8 @@ int builder_rung(Builder *b) {
         if (b->powered)
                 builder_add_strv(b, VERB_SAVE, b->powered[0], b->powered + 1);
         /* Not the card itself, which may be unable to wake: the ports above it must not sleep while it is unbound. */
-        if (display && strv_length(display->bridges) > 0)
-                builder_add_strv(b, VERB_PIN, display->bridges[0], display->bridges + 1);
+        if (display && strv_length(b->in->bridges) > 0)
+                builder_add_strv(b, VERB_PIN, b->in->bridges[0], b->in->bridges + 1);
         /* For the way back: what comes back to the bus, or to vfio-pci, has the kernel's own values. */
         for (size_t i = b->n_claimed; i > 0; i--)
                 builder_add(b, VERB_RESTORE_POWER, b->claimed[i - 1]->address, strempty(b->claimed[i - 1]->power_control),

@@ -50,6 +50,9 @@ void plan_options_done(PlanOptions *o);
 typedef struct PlanInput {
         const Snapshot *snapshot;
         char *const *functions;  /* the GPU's, display first */
+        char *const *bridges;    /* above the display, nearest first; as last seen, also while it is absent */
+        const char *slot;        /* likewise: its hotplug slot, or NULL */
+        char *const *switches;   /* likewise: what can switch it off, or NULL */
         const char *name;        /* what messages call it: "0000:01:00.0 (NVIDIA …)" */
         const GpuConfig *config; /* or NULL */
         LastDisplay last_display;

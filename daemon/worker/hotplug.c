@@ -12,7 +12,7 @@
 #include "worker/protocol.h"
 
 #define GONE_TIMEOUT_SEC 10U
-#define RESCAN_TIMEOUT_SEC 10U
+#define RESCAN_TIMEOUT_SEC 3U
 /* Bridges below bridges that are looked into. */
 #define DEPTH_MAX 8U
 /* The driver of ports, which comes and goes with them, and whose remove() waits for nobody. */

@@ -51,8 +51,13 @@ Function *plan_case_function(PlanCase *c, const char *address) {
 }
 
 int plan_case_try(PlanCase *c, Operation operation, Plan **ret, char **ret_message) {
+        const Function *display = snapshot_find(c->snapshot, c->functions[0]);
+
         c->input.snapshot = c->snapshot;
         c->input.functions = c->functions;
+        c->input.bridges = display ? display->bridges : NULL;
+        c->input.slot = display ? display->slot : NULL;
+        c->input.switches = display ? display->switches : NULL;
         c->input.name = "the card";
         c->input.config = c->has_config ? &c->config : NULL;
         c->input.quirks = &c->quirks;
