@@ -16,5 +16,12 @@ int climb_next(const Gpu *g, Intent *intent, const PlanOptions *options, char **
 /* Whether a quirk or the administrator forbids it. */
 bool climb_is_forbidden(const Gpu *g, Rung rung);
 
-/* "flr had no effect; bus is not possible (…)": one clause per attempt. Newly allocated, "" if there was none. */
+/* "not possible (…)", "failed (…)": the outcome of a rung, with the sentence that says why. NULL: no memory. */
+char *climb_outcome(const char *outcome, const char *reason);
+
+/* "\n  flr: had no effect\n  bus: not possible (…)": a line for each attempt. Newly allocated, "" if there was none. */
 char *climb_describe(const Intent *intent);
+
+/* "bridge, suspend-cycle": the rungs that could be climbed here, and are only if somebody names them. Newly allocated, "" if
+ * there is none. */
+char *climb_list_left(const Gpu *g, const Intent *intent);

@@ -114,7 +114,7 @@ static void conclude_failed(Job *j) {
         }
         if (j->left_over) {
                 j->result = RESULT_FAILED;
-                set_message(j, "%s What could not be undone: %s", message, j->left_over);
+                set_message(j, "%s%sWhat could not be undone: %s", message, strchr(message, '\n') ? "\n" : " ", j->left_over);
                 return;
         }
         j->result = j->cancelled ? RESULT_CANCELLED : j->writes && !is_recovery(j) ? RESULT_ROLLED_BACK : RESULT_FAILED;
