@@ -270,13 +270,13 @@ static char *give_advice(const Job *j) {
         char *text;
 
         if (j->intent->operation == OPERATION_ATTACH)
-                return strdup("\nAn attach does no more than that; gpuptctl recover does.");
+                return strdup("\nAn attach tries no more than that; gpuptctl recover does.");
         if (j->intent->operation == OPERATION_RESET)
                 return strdup("");
         left = climb_list_left(j->gpu, j->intent);
         if (isempty(left))
-                return strdup("\nThere is no other rung for it. It may need the host's power off and on again.");
-        if (asprintf(&text, "\nDone only by name, with gpuptctl reset --method=: %s.", left) < 0)
+                return strdup("\nThere is no further way to reset it.");
+        if (asprintf(&text, "\nNot tried, since they are only done by name (gpuptctl reset --method=): %s.", left) < 0)
                 return NULL;
         return text;
 }
