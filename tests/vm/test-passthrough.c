@@ -129,10 +129,14 @@ static void test_boot_vga(void) {
 
 /* The name of the error is the contract, not its words. */
 static void test_errors(void) {
-        g_autofree char *last_display = gpu_call(BOOT, "Detach"), *not_yet = gpu_call(CARD, "Recover");
+        g_autofree char *last_display = gpu_call(BOOT, "Detach"), *no_lease = NULL;
+        g_autoptr(Output) detach = gpuptctl(WHO_ROOT, "detach", CARD, NULL);
 
         g_assert_cmpstr(last_display, ==, GPUPT_ERROR_LAST_DISPLAY);
-        g_assert_cmpstr(not_yet, ==, GPUPT_ERROR_NOT_SUPPORTED);
+        assert_status(detach, 0);
+        /* What is detached already could not be given back. */
+        no_lease = gpu_call(CARD, "Acquire");
+        g_assert_cmpstr(no_lease, ==, GPUPT_ERROR_NOT_SUPPORTED);
 }
 
 /* ---- Two cards */
