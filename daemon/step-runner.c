@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 
 #include "dbus/names.h"
+#include "host-sleep.h"
 #include "journal.h"
 #include "unit-client.h"
 #include "util/log.h"
@@ -35,6 +36,7 @@ struct StepRunner {
         int pidfd; /* of an adopted worker */
         UnitOperation *unit;
         Exec *exec;
+        HostSleep *sleep;
         CensusWaiter *census;
         bool joined;          /* the census was running before */
         Holders *shown;       /* whom the last census of this job found */
@@ -52,6 +54,7 @@ static void disarm(StepRunner *r) {
         r->now = sd_event_source_disable_unref(r->now);
         r->unit = unit_operation_free(r->unit);
         r->exec = exec_free(r->exec);
+        r->sleep = host_sleep_free(r->sleep);
         r->census = census_waiter_free(r->census);
         r->query = reader_query_free(r->query);
         safe_close(r->pidfd);
@@ -328,12 +331,22 @@ static int ask_holders(StepRunner *r, unsigned seconds) {
         return k;
 }
 
+static void on_woken(int error, const char *text, void *userdata) {
+        StepRunner *r = ASSERT_PTR(userdata);
+
+        r->sleep = NULL;
+        finish(r, RUN_DONE, error, text, "", 0);
+}
+
 static int run_wait(StepRunner *r) {
         uint64_t now, seconds = 0;
         int k;
 
         if (r->step->arguments && parse_u64(r->step->arguments[0], GPUPT_WAIT_MAX_SEC, &seconds) < 0)
                 return -EBADMSG;
+        if (r->step->verb == VERB_SUSPEND)
+                return host_sleep_new(unit_client_bus(r->gpu->host->units), r->gpu->host->event, (unsigned) seconds, on_woken, r,
+                                      &r->sleep);
         if (r->step->verb == VERB_ASK) {
                 k = ask_holders(r, (unsigned) seconds);
                 return k < 0 ? k : finish_soon(r, 0);
