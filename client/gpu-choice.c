@@ -15,13 +15,18 @@ void gpu_choice_done(GpuChoice *g) {
         *g = (GpuChoice) {};
 }
 
-static bool state_fits(const char *state, const char *operation) {
+static bool gpu_fits(json_object *gpu, const char *operation) {
+        const char *state = json_string(gpu, "state"), *health = json_string(gpu, "health");
+
         if (!operation)
                 return false;
         if (streq(operation, "detach"))
                 return streq(state, "host") || streq(state, "partial");
         if (streq(operation, "attach"))
                 return streq(state, "detached") || streq(state, "partial");
+        if (streq(operation, "recover"))
+                return streq(state, "unreachable") || streq(state, "absent") || streq(health, "dead") ||
+                       streq(health, "degraded");
         return false;
 }
 
@@ -34,7 +39,7 @@ static json_object *only_candidate(json_object *gpus, const char *operation) {
         for (size_t i = 0; i < json_object_array_length(gpus); i++) {
                 json_object *gpu = json_object_array_get_idx(gpus, i);
 
-                if (!state_fits(json_string(gpu, "state"), operation))
+                if (!gpu_fits(gpu, operation))
                         continue;
                 if (found)
                         return NULL;

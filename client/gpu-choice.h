@@ -12,6 +12,6 @@ typedef struct GpuChoice {
 void gpu_choice_done(GpuChoice *g);
 
 /* Looks up the GPU that the user named. With name NULL it takes the only GPU of the host, else the only one
- * whose state fits the operation ("detach", "attach"; NULL fits none), else lists the choices. Returns 0, the
- * exit status of what has been reported, or negative errno. */
+ * that the operation is for ("detach" and "attach" by its state, "recover" by its health; others, and NULL, are for
+ * none), else lists the choices. Returns 0, the exit status of what has been reported, or negative errno. */
 int gpu_choose(Client *c, const char *name, const char *operation, GpuChoice *ret);

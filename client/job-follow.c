@@ -15,7 +15,7 @@
 #include "client/agent.h"
 #include "client/progress.h"
 #include "client/report.h"
-#include "client/terminal.h"
+#include "client/wrap.h"
 #include "dbus/names.h"
 
 #define RETURN_DEADLINE_USEC (30 * USEC_PER_SEC)
@@ -607,7 +607,8 @@ static int print_json(const JobRequest *request, const JobOutcome *outcome) {
 
 static void print_line(const JobRequest *request, const JobOutcome *outcome) {
         const char *gpu = request->gpu->address;
-        _cleanup_free_ char *message = NULL, *result = NULL;
+        _cleanup_free_ char *result = NULL, *head = NULL;
+        TextShape shape = { .columns = isatty(fileno(request->out)) ? terminal_columns() : 0 };
         bool done;
 
         if (!outcome->result) {
@@ -618,11 +619,19 @@ static void print_line(const JobRequest *request, const JobOutcome *outcome) {
 
         done = streq(outcome->result, "done");
         result = text_escape(outcome->result);
-        message = done && !isempty(outcome->message) ? text_escape(outcome->message) : NULL;
-        (void) fprintf(request->out, "%s: %s %s%s%s%s%s\n", gpu, request->operation,
-                       color_begin(request->out, done ? COLOR_GREEN : COLOR_RED), strempty(result),
-                       color_end(request->out, done ? COLOR_GREEN : COLOR_RED), message ? ": " : "",
-                       strempty(message));
+        if (!result || asprintf(&head, "%s: %s ", gpu, request->operation) < 0) {
+                head = NULL;
+                return;
+        }
+        (void) fprintf(request->out, "%s%s%s%s", head, color_begin(request->out, done ? COLOR_GREEN : COLOR_RED), result,
+                       color_end(request->out, done ? COLOR_GREEN : COLOR_RED));
+        if (!done || isempty(outcome->message)) {
+                (void) fputc('\n', request->out);
+                return;
+        }
+        (void) fputs(": ", request->out);
+        shape.begun = text_width(head) + text_width(result) + STRLEN(": ");
+        text_print(request->out, &shape, outcome->message);
 }
 
 /* A job that went wrong names its error; the names here are for a daemon that leaves it out. */

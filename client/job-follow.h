@@ -11,7 +11,7 @@
 typedef struct JobRequest {
         Client *client;
         const GpuChoice *gpu;
-        const char *operation;      /* "detach", "attach" */
+        const char *operation;      /* "detach", "attach" … */
         FILE *out;                  /* progress and result */
         bool block;                 /* wait for the end of the job */
 } JobRequest;

@@ -8,7 +8,7 @@
 #include <limits.h>
 
 #include "client/json.h"
-#include "client/terminal.h"
+#include "client/wrap.h"
 #include "dbus/names.h"
 #include "util/cleanup.h"
 
@@ -92,9 +92,9 @@ static char *get_field(sd_journal *j, const char *field) {
 static void print_text(sd_journal *j, uint64_t usec, int indent) {
         _cleanup_free_ char *message = get_field(j, "MESSAGE"), *priority = get_field(j, "PRIORITY"),
                             *identifier = get_field(j, "SYSLOG_IDENTIFIER"), *pid = get_field(j, "_PID");
-        _cleanup_free_ char *text = text_escape(strempty(message)), *who = text_escape(strempty(identifier));
+        _cleanup_free_ char *who = text_escape(strempty(identifier));
         char stamp[TIMESTAMP_MAX];
-        Color color;
+        TextShape shape = {};
 
         if (pid) { /* the kernel has none */
                 _cleanup_free_ char *number = TAKE_PTR(pid);
@@ -102,9 +102,11 @@ static void print_text(sd_journal *j, uint64_t usec, int indent) {
                 if (asprintf(&pid, "[%s]", number) < 0)
                         pid = NULL;
         }
-        color = !priority || *priority >= '5' ? COLOR_NONE : *priority == '4' ? COLOR_YELLOW : COLOR_RED;
-        (void) printf("%*s%s %s%s: %s%s%s\n", indent, "", timestamp_format(stamp, TIME_LOG, usec), strempty(who),
-                      strempty(pid), color_begin(stdout, color), strempty(text), color_end(stdout, color));
+        shape.color = !priority || *priority >= '5' ? COLOR_NONE : *priority == '4' ? COLOR_YELLOW : COLOR_RED;
+        (void) printf("%*s%s %s%s: ", indent, "", timestamp_format(stamp, TIME_LOG, usec), strempty(who), strempty(pid));
+        /* Further lines of a message stand below its first, as in journalctl. */
+        shape.indent = (size_t) indent + text_width(stamp) + STRLEN(" ");
+        text_print(stdout, &shape, strempty(message));
 }
 
 static int print_json(sd_journal *j, uint64_t usec, JsonMode json) {

@@ -20,16 +20,37 @@ static const Verb *find_verb(const char *name) {
         return NULL;
 }
 
-/* Is what was typed a sentence that the verb understands? */
-static ExitStatus check(const Verb *v, const Options *o, char **args) {
-        size_t n = strv_length(args);
+/* What decides over the options: the verb; or the operation that it is about, if that is one. */
+static const Verb *subject_of(const Verb *v, char **args) {
+        const Verb *operation = v->flags & VERB_TAKES_OPERATION ? find_verb(args[0]) : NULL;
 
-        if (n < v->n_min || n > v->n_max)
-                return report_usage("Usage: gpuptctl %s%s%s", v->name, *v->arguments ? " " : "", v->arguments);
+        return operation && operation->flags & VERB_IS_OPERATION ? operation : v;
+}
+
+static ExitStatus check_job_options(const Verb *v, const Options *o, char **args) {
+        const Verb *subject = subject_of(v, args);
+
         if (o->job_option && !(v->flags & VERB_TAKES_JOB_OPTIONS))
                 return report_usage("Option --%s cannot be used with '%s'.", o->job_option, v->name);
         if (o->force && !(v->flags & (VERB_TAKES_JOB_OPTIONS | VERB_TAKES_FORCE)))
                 return report_usage("Option --force cannot be used with '%s'.", v->name);
+        if (o->move_option && !(subject->flags & VERB_TAKES_MOVE_OPTIONS))
+                return report_usage("Option --%s cannot be used with '%s'.", o->move_option, subject->name);
+        if (o->method && !(subject->flags & VERB_TAKES_METHOD))
+                return report_usage("Option --method cannot be used with '%s', only with 'reset'.", subject->name);
+        return EXIT_DONE;
+}
+
+/* Is what was typed a sentence that the verb understands? */
+static ExitStatus check(const Verb *v, const Options *o, char **args) {
+        size_t n = strv_length(args);
+        ExitStatus status;
+
+        if (n < v->n_min || n > v->n_max)
+                return report_usage("Usage: gpuptctl %s%s%s", v->name, *v->arguments ? " " : "", v->arguments);
+        status = check_job_options(v, o, args);
+        if (status != EXIT_DONE)
+                return status;
         if (o->output && !(v->flags & VERB_TAKES_OUTPUT))
                 return report_usage("Option --output cannot be used with '%s'.", v->name);
         if (o->log_option && !(v->flags & VERB_TAKES_LOG_OPTIONS))

@@ -27,6 +27,7 @@ const OptionInfo option_table[] = {
         { "functions",       'U', "LIST",   "Only these functions of the GPU, separated by commas" },
         { "driver",          'R', "NAME",   "Bind to this driver" },
         { "access",          'C', "WHO",    "Who may open the VFIO nodes: none or caller" },
+        { "method",          'M', "NAME",   "Reset in this way and no other: flr, bus, remove-rescan …" },
         { "dry-run",         'N', NULL,     "Print the plan, change nothing" },
         { "output",          'o', "FILE",   "Write to this file; - is standard output" },
         { "lines",           'n', "NUMBER", "How many lines of the journal to show" },
@@ -114,6 +115,9 @@ static int take_job_option(Options *o, int code, const char *argument) {
                 return 0;
         case 'C':
                 o->access = argument;
+                return 0;
+        case 'M':
+                o->method = argument;
                 return 0;
         default:
                 return -ENOENT;
@@ -222,8 +226,10 @@ int options_parse(Options *o, int argc, char **argv, char ***ret_args) {
                 r = take_option(o, c, optarg);
                 if (r < 0)
                         return r;
-                if (strchr("DWURCN", c) && !o->job_option)
+                if (strchr("DWN", c) && !o->job_option)
                         o->job_option = option_name(c);
+                if (strchr("URC", c) && !o->move_option)
+                        o->move_option = option_name(c);
                 if (strchr("nf", c) && !o->log_option)
                         o->log_option = option_name(c);
         }
@@ -256,6 +262,8 @@ int options_append(const Options *o, sd_bus_message *m) {
                 r = sd_bus_message_append(m, "{sv}", "driver", "s", o->driver);
         if (r >= 0 && o->access)
                 r = sd_bus_message_append(m, "{sv}", "access", "s", o->access);
+        if (r >= 0 && o->method)
+                r = sd_bus_message_append(m, "{sv}", "method", "s", o->method);
         if (r >= 0 && o->functions) {
                 r = sd_bus_message_open_container(m, 'e', "sv");
                 if (r >= 0)

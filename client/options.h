@@ -18,13 +18,16 @@ typedef struct Options {
         bool pager, legend, ask_password, block, quiet;
         const char *host;           /* -H, or NULL for this machine */
 
-        /* of a job: they travel in the a{sv} of Detach, Attach, Acquire and Plan */
+        /* of a job: they travel in the a{sv} of Detach, Attach, Reset, Recover, Acquire and Plan */
         bool force, disrupt_session, dry_run;
         bool wait_set;
         uint32_t wait;              /* seconds */
         char **functions;           /* owned */
         const char *driver, *access;
-        const char *job_option;     /* the first one of these but force that was given, for complaints; or NULL */
+        const char *method;         /* of a reset */
+        /* The first that was given of those that fit every job (but force) and of those that move functions, for
+         * complaints; or NULL. */
+        const char *job_option, *move_option;
 
         const char *output;         /* -o, or NULL */
 

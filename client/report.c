@@ -7,7 +7,7 @@
 
 #include <stdarg.h>
 
-#include "client/terminal.h"
+#include "client/wrap.h"
 
 /* %s is the GPU as the user would name it. */
 static const struct {
@@ -26,10 +26,11 @@ static const struct {
           "Look with 'modinfo DRIVER' whether this kernel has the driver, and whether "
           "a file in /etc/modprobe.d forbids it." },
         { GPUPT_ERROR_UNREACHABLE,
-          "'gpuptctl log %s' shows what came before. A card that is there and does not answer mostly needs the "
-          "host's power off and on again." },
+          "'gpuptctl recover %s' tries whatever may get it back. What that cannot do, mostly the host's power off "
+          "and on again can." },
         { GPUPT_ERROR_RESET_FAILED,
-          "'gpuptctl status %s' lists the reset methods, 'gpuptctl log %s' what was tried." },
+          "'gpuptctl status %s' shows what is wrong with it now, gpuptd.reset(7) what each reset does. What none of "
+          "them cures, mostly the host's power off and on again does." },
         { GPUPT_ERROR_STUCK,
           "'gpuptctl status %s' shows what holds it. Once the kernel lets go, the GPU is usable again "
           "by itself." },
@@ -59,13 +60,17 @@ static const char *hint_of(const char *name) {
         return NULL;
 }
 
-static void print_escaped(const char *prefix, Color color, const char *text) {
-        _cleanup_free_ char *escaped = text_escape(text);
+static void print_text(const char *prefix, Color color, const char *text) {
+        TextShape shape = {
+                .columns = isatty(STDERR_FILENO) ? terminal_columns() : 0,
+                .begun = strlen(prefix),
+                .color = color,
+        };
 
         /* What was printed before must stand before it, also when both streams end in one file. */
         (void) fflush(stdout);
-        (void) fprintf(stderr, "%s%s%s%s\n", prefix, color_begin(stderr, color), strempty(escaped),
-                       color_end(stderr, color));
+        (void) fputs(prefix, stderr);
+        text_print(stderr, &shape, text);
 }
 
 static void print_hint(const char *hint, const char *gpu) {
@@ -95,7 +100,7 @@ static void print_hint(const char *hint, const char *gpu) {
                 text = TAKE_PTR(longer);
         }
         if (text)
-                print_escaped("Hint: ", COLOR_NONE, text);
+                print_text("Hint: ", COLOR_NONE, text);
 }
 
 /* The bus's own errors say what the library saw, not what it means to somebody who wants a GPU. */
@@ -137,7 +142,7 @@ ExitStatus report_error(const char *gpu, const sd_bus_error *error, int r) {
         }
 
         text = message_of(error->name, isempty(error->message) ? error->name : error->message);
-        print_escaped("gpuptctl: ", COLOR_RED, strempty(text));
+        print_text("gpuptctl: ", COLOR_RED, strempty(text));
         hint = hint_of(error->name);
         if (hint)
                 print_hint(hint, gpu);
@@ -151,7 +156,7 @@ static void report_va(Color color, const char *format, va_list ap) {
                 text = NULL;
                 return;
         }
-        print_escaped("gpuptctl: ", color, text);
+        print_text("gpuptctl: ", color, text);
 }
 
 ExitStatus report_usage(const char *format, ...) {

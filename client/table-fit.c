@@ -6,9 +6,9 @@
 #include "client/table-fit.h"
 
 #include <errno.h>
-#include <wchar.h>
 
 #include "client/terminal.h"
+#include "client/wrap.h"
 #include "util/cleanup.h"
 
 /* No column is made narrower than this: a terminal that has not even that much breaks the line. */
@@ -21,69 +21,23 @@ typedef struct Fit {
         size_t width;
 } Fit;
 
-/* The columns that the first character takes; *ret is its length in bytes. */
-static size_t character_width(const char *s, size_t *ret) {
-        mbstate_t state = {};
-        wchar_t c;
-        size_t n = mbrtowc(&c, s, MB_CUR_MAX, &state);
-        int w;
-
-        if (n == (size_t) -1 || n == (size_t) -2 || n == 0) {
-                *ret = 1;
-                return 1;
-        }
-        *ret = n;
-        w = wcwidth(c);
-        return w < 0 ? 1 : (size_t) w;
-}
-
-static size_t text_width(const char *s) {
-        size_t width = 0, n;
-
-        for (; *s; s += n)
-                width += character_width(s, &n);
-        return width;
-}
-
-/* How many bytes of s fit into the width. */
-static size_t fitting_bytes(const char *s, size_t width) {
-        size_t at = 0, n;
-
-        while (s[at]) {
-                size_t w = character_width(s + at, &n);
-
-                if (w > width)
-                        break;
-                width -= w;
-                at += n;
-        }
-        return at;
-}
-
 static char *shorten(const char *s, size_t width) {
         const char *ellipsis = glyph_or("…", "...");
         char *text;
 
-        return asprintf(&text, "%.*s%s", (int) fitting_bytes(s, width - text_width(ellipsis)), s, ellipsis) < 0 ? NULL : text;
+        return asprintf(&text, "%.*s%s", (int) text_fitting_bytes(s, width - text_width(ellipsis)), s, ellipsis) < 0 ? NULL : text;
 }
 
-/* Breaks at the last blank that fits; a word longer than the line is broken where the line ends. */
 static char *wrap(const char *s, size_t width) {
         char *text = NULL;
-        size_t size;
+        size_t size, n;
         FILE *f = open_memstream(&text, &size);
 
         if (!f)
                 return NULL;
-        while (text_width(s) > width) {
-                size_t end = fitting_bytes(s, width), blank = end;
-
-                while (blank > 0 && s[blank] != ' ')
-                        blank--;
-                if (blank > 0)
-                        end = blank;
-                fprintf(f, "%.*s\n", (int) end, s);
-                s += end;
+        while (n = text_fitting_words(s, width), s[n]) {
+                fprintf(f, "%.*s\n", (int) n, s);
+                s += n;
                 s += *s == ' ';
         }
         fputs(s, f);

@@ -97,6 +97,10 @@ Color color_of_health(const char *health) {
                                            : COLOR_NONE;
 }
 
+Color color_of_severity(const char *severity) {
+        return streq(severity, "warning") ? COLOR_YELLOW : streq(severity, "error") ? COLOR_RED : COLOR_NONE;
+}
+
 bool terminal_can_redraw(FILE *f) {
         return isatty(fileno(f)) && !is_dumb();
 }

@@ -28,9 +28,10 @@ const char *color_end(FILE *f, Color c);
 /* The bare sequence, for libsmartcols; NULL for COLOR_NONE. */
 const char *color_sequence(Color c);
 
-/* The colour of a GPU's State or Health. */
+/* The colour of a GPU's State or Health, and of a finding about its health. */
 Color color_of_state(const char *state);
 Color color_of_health(const char *health);
+Color color_of_severity(const char *severity);
 
 /* Can a line be drawn over on this stream? */
 bool terminal_can_redraw(FILE *f);

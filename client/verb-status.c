@@ -12,6 +12,7 @@
 #include "client/pager.h"
 #include "client/report.h"
 #include "client/verbs.h"
+#include "client/wrap.h"
 #include "dbus/names.h"
 
 #define LABEL_WIDTH 12
@@ -32,15 +33,19 @@ static void print_label(const char *label) {
         (void) printf("%*s%s ", LABEL_WIDTH, label, *label ? ":" : " ");
 }
 
-/* A line with a label; the text is escaped. Nothing is printed for an empty one. */
-static void print_field(const char *label, Color color, const char *text) {
-        _cleanup_free_ char *escaped = NULL;
+/* Behind `begun` columns of the field that are there already. */
+static void print_value(Color color, size_t begun, const char *text) {
+        TextShape shape = { .columns = terminal_columns(), .begun = INDENT + begun, .indent = INDENT, .color = color };
 
+        text_print(stdout, &shape, text);
+}
+
+/* A line with a label. Nothing is printed for an empty text. */
+static void print_field(const char *label, Color color, const char *text) {
         if (isempty(text))
                 return;
-        escaped = text_escape(text);
         print_label(label);
-        (void) printf("%s%s%s\n", color_begin(stdout, color), strempty(escaped), color_end(stdout, color));
+        print_value(color, 0, text);
 }
 
 static void print_fieldf(const char *label, const char *format, ...) _printf_(2, 3);
@@ -69,8 +74,8 @@ static const char *explain_state(const char *state) {
                 const char *state, *text;
         } map[] = {
                 { "partial", " (a mixture of drivers; attach or detach makes it whole)" },
-                { "absent", " (not on the bus)" },
-                { "unreachable", " (on the bus, but it does not answer)" },
+                { "absent", " (not on the bus; recover looks for it)" },
+                { "unreachable", " (on the bus, but it does not answer; recover tries to get it back)" },
                 { "stuck", " (a kernel call has not returned; nothing is started until it has)" },
         };
 
@@ -93,8 +98,8 @@ static void print_identity(json_object *gpu) {
 
         print_field("Alias", COLOR_NONE, json_string(gpu, "alias"));
         print_label("State");
-        (void) printf("%s%s%s%s\n", color_begin(stdout, color), strempty(shown), color_end(stdout, color),
-                      explain_state(state));
+        (void) printf("%s%s%s", color_begin(stdout, color), strempty(shown), color_end(stdout, color));
+        print_value(COLOR_NONE, strlen(state), explain_state(state));
         print_field("Driver", COLOR_NONE, json_string(gpu, "driver"));
         print_fieldf("ID", "%04" PRIx64 ":%04" PRIx64 "%s%s", json_number(gpu, "vendor-id"),
                      json_number(gpu, "device-id"), suffix, json_truth(gpu, "boot-vga") ? ", boot VGA" : "");
@@ -193,6 +198,15 @@ static void print_hardware(json_object *gpu) {
                      isempty(decodes) ? "" : ", VGA decodes ", decodes);
 }
 
+static void print_finding(const char *severity, const char *text) {
+        Color color = color_of_severity(severity);
+        _cleanup_free_ char *shown = text_escape(severity);
+
+        print_label("");
+        (void) printf("%s%s%s: ", color_begin(stdout, color), strempty(shown), color_end(stdout, color));
+        print_value(COLOR_NONE, text_width(strempty(shown)) + STRLEN(": "), text);
+}
+
 /* Findings have an id, a severity and a sentence. */
 static void print_health(json_object *gpu) {
         json_object *findings = json_array(gpu, "health-findings");
@@ -201,8 +215,8 @@ static void print_health(json_object *gpu) {
         for (size_t i = 0; findings && i < json_object_array_length(findings); i++) {
                 json_object *finding = json_object_array_get_idx(findings, i);
 
-                print_fieldf("", "%s: %s", json_object_get_string(json_object_array_get_idx(finding, 1)),
-                             json_object_get_string(json_object_array_get_idx(finding, 2)));
+                print_finding(strempty(json_object_get_string(json_object_array_get_idx(finding, 1))),
+                              strempty(json_object_get_string(json_object_array_get_idx(finding, 2))));
         }
 }
 

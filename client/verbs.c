@@ -5,6 +5,8 @@
 
 #include "client/verbs.h"
 
+#define OPERATION (VERB_IS_OPERATION | VERB_TAKES_JOB_OPTIONS)
+
 const Verb verb_table[] = {
         { "list",    "",               0, 0, 0,                      verb_list,
           "List the GPUs of this host (the default)" },
@@ -14,14 +16,19 @@ const Verb verb_table[] = {
           "List PCI functions by IOMMU group, with drivers and reset methods" },
         { "holders", "[GPU]",          0, 1, 0,                      verb_holders,
           "List the processes that use a GPU" },
-        { "detach",  "[GPU]",          0, 1, VERB_TAKES_JOB_OPTIONS, verb_detach,
+        { "detach",  "[GPU]",          0, 1, OPERATION | VERB_TAKES_MOVE_OPTIONS, verb_detach,
           "Take a GPU from its host drivers and bind it to VFIO" },
-        { "attach",  "[GPU]",          0, 1, VERB_TAKES_JOB_OPTIONS, verb_attach,
+        { "attach",  "[GPU]",          0, 1, OPERATION | VERB_TAKES_MOVE_OPTIONS, verb_attach,
           "Give a GPU back to its host drivers" },
-        { "plan",    "OPERATION [GPU]", 1, 2, VERB_TAKES_JOB_OPTIONS, verb_plan,
+        { "reset",   "[GPU]",          0, 1, OPERATION | VERB_TAKES_METHOD, verb_reset,
+          "Reset a GPU once, in the weakest way that it has or in a named one" },
+        { "recover", "[GPU]",          0, 1, OPERATION,              verb_recover,
+          "Get a sick GPU well: try one reset after the other until it is" },
+        { "plan",    "OPERATION [GPU]", 1, 2, VERB_TAKES_JOB_OPTIONS | VERB_TAKES_OPERATION, verb_plan,
           "Show the steps that an operation would take" },
-        { "run",     "[GPU] -- COMMAND…", 0, 1, VERB_TAKES_JOB_OPTIONS | VERB_TAKES_COMMAND | VERB_LOCAL_ONLY,
-          verb_run, "Have a GPU detached while a command runs" },
+        { "run",     "[GPU] -- COMMAND…", 0, 1,
+          VERB_TAKES_JOB_OPTIONS | VERB_TAKES_MOVE_OPTIONS | VERB_TAKES_COMMAND | VERB_LOCAL_ONLY, verb_run,
+          "Have a GPU detached while a command runs" },
         { "jobs",    "",               0, 0, 0,                      verb_jobs,
           "List the jobs that run" },
         { "cancel",  "[JOB]",          0, 1, 0,                      verb_cancel,

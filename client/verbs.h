@@ -8,12 +8,16 @@
 typedef int (*VerbFunction)(Client *c, char **args);
 
 typedef enum VerbFlags {
-        VERB_TAKES_JOB_OPTIONS = 1 << 0,
+        VERB_TAKES_JOB_OPTIONS = 1 << 0,    /* those that fit every operation */
         VERB_TAKES_LOG_OPTIONS = 1 << 1,
         VERB_TAKES_COMMAND = 1 << 2,        /* everything after "--" */
         VERB_LOCAL_ONLY = 1 << 3,           /* refuses --host= */
         VERB_TAKES_FORCE = 1 << 4,          /* but no other option of a job */
         VERB_TAKES_OUTPUT = 1 << 5,
+        VERB_TAKES_MOVE_OPTIONS = 1 << 6,   /* which functions go to which driver */
+        VERB_TAKES_METHOD = 1 << 7,
+        VERB_IS_OPERATION = 1 << 8,         /* has a plan, which takes the same options */
+        VERB_TAKES_OPERATION = 1 << 9,      /* as its first word: it takes the options of that */
 } VerbFlags;
 
 typedef struct Verb {
@@ -34,6 +38,8 @@ int verb_groups(Client *c, char **args);
 int verb_holders(Client *c, char **args);
 int verb_detach(Client *c, char **args);
 int verb_attach(Client *c, char **args);
+int verb_reset(Client *c, char **args);
+int verb_recover(Client *c, char **args);
 int verb_plan(Client *c, char **args);
 int verb_run(Client *c, char **args);
 int verb_jobs(Client *c, char **args);

@@ -10,10 +10,12 @@ _gpuptctl_jobs() {
 }
 
 _gpuptctl() {
-        local verbs='list status groups holders detach attach plan run jobs cancel monitor log check rom rescan reload'
+        local verbs='list status groups holders detach attach reset recover plan run jobs cancel monitor log check rom rescan reload'
         local options='--help --version --host= --json= --no-pager --no-legend --no-ask-password --no-block --quiet
-                       --force --disrupt-session --wait= --functions= --driver= --access= --dry-run --output= --lines=
-                       --follow -h -H -j -q -o -n -f'
+                       --force --disrupt-session --wait= --functions= --driver= --access= --method= --dry-run --output=
+                       --lines= --follow -h -H -j -q -o -n -f'
+        local methods='wake flr af_flr device_specific acpi pm bus subordinate remove-rescan driver bridge slot
+                       power-cycle suspend-cycle'
         local cur prev words cword word verb='' operation='' choices='' i
 
         # "=" and ":" break words in bash; options and addresses have them inside.
@@ -26,7 +28,7 @@ _gpuptctl() {
                         return
                 fi
                 case $word in
-                -H|--host|-n|--lines|-o|--output|--json|--wait|--functions|--driver|--access)
+                -H|--host|-n|--lines|-o|--output|--json|--wait|--functions|--driver|--access|--method)
                         ((i++))
                         ;;
                 -*)
@@ -49,6 +51,10 @@ _gpuptctl() {
         -n|--lines|--wait)
                 return
                 ;;
+        --method)
+                mapfile -t COMPREPLY < <(compgen -W "$methods" -- "$cur")
+                return
+                ;;
         -o|--output)
                 _filedir
                 return
@@ -62,6 +68,10 @@ _gpuptctl() {
                 ;;
         --access=*)
                 mapfile -t COMPREPLY < <(compgen -W 'none caller' -P --access= -- "${cur#*=}")
+                return
+                ;;
+        --method=*)
+                mapfile -t COMPREPLY < <(compgen -W "$methods" -P --method= -- "${cur#*=}")
                 return
                 ;;
         --output=*)
@@ -86,12 +96,12 @@ _gpuptctl() {
                 ;;
         plan)
                 if [[ -z $operation ]]; then
-                        choices='detach attach'
+                        choices='detach attach reset recover'
                 else
                         choices=$(_gpuptctl_gpus)
                 fi
                 ;;
-        status|holders|detach|attach|run|log|rom)
+        status|holders|detach|attach|reset|recover|run|log|rom)
                 [[ -z $operation ]] && choices=$(_gpuptctl_gpus)
                 ;;
         cancel)

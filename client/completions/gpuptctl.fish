@@ -9,7 +9,7 @@ function __gpuptctl_jobs
     gpuptctl jobs --no-legend --no-pager 2>/dev/null | string replace -r '^\s*(\d+)\s+' '$1\t'
 end
 
-set -l verbs list status groups holders detach attach plan run jobs cancel monitor log check rom rescan reload
+set -l verbs list status groups holders detach attach reset recover plan run jobs cancel monitor log check rom rescan reload
 
 complete -c gpuptctl -f
 
@@ -19,6 +19,8 @@ complete -c gpuptctl -n "not __fish_seen_subcommand_from $verbs" -a groups -d 'L
 complete -c gpuptctl -n "not __fish_seen_subcommand_from $verbs" -a holders -d 'List the processes that use a GPU'
 complete -c gpuptctl -n "not __fish_seen_subcommand_from $verbs" -a detach -d 'Bind a GPU to VFIO'
 complete -c gpuptctl -n "not __fish_seen_subcommand_from $verbs" -a attach -d 'Give a GPU back to its host drivers'
+complete -c gpuptctl -n "not __fish_seen_subcommand_from $verbs" -a reset -d 'Reset a GPU once'
+complete -c gpuptctl -n "not __fish_seen_subcommand_from $verbs" -a recover -d 'Get a sick GPU well'
 complete -c gpuptctl -n "not __fish_seen_subcommand_from $verbs" -a plan -d 'Show the steps that an operation would take'
 complete -c gpuptctl -n "not __fish_seen_subcommand_from $verbs" -a run -d 'Have a GPU detached while a command runs'
 complete -c gpuptctl -n "not __fish_seen_subcommand_from $verbs" -a jobs -d 'List the jobs that run'
@@ -30,8 +32,8 @@ complete -c gpuptctl -n "not __fish_seen_subcommand_from $verbs" -a rom -d 'Read
 complete -c gpuptctl -n "not __fish_seen_subcommand_from $verbs" -a rescan -d 'Have gpuptd read all GPUs again'
 complete -c gpuptctl -n "not __fish_seen_subcommand_from $verbs" -a reload -d 'Have gpuptd read its configuration again'
 
-complete -c gpuptctl -n '__fish_seen_subcommand_from status holders detach attach run log rom' -a '(__gpuptctl_gpus)'
-complete -c gpuptctl -n '__fish_seen_subcommand_from plan; and not __fish_seen_subcommand_from detach attach' -a 'detach attach'
+complete -c gpuptctl -n '__fish_seen_subcommand_from status holders detach attach reset recover run log rom' -a '(__gpuptctl_gpus)'
+complete -c gpuptctl -n '__fish_seen_subcommand_from plan; and not __fish_seen_subcommand_from detach attach reset recover' -a 'detach attach reset recover'
 complete -c gpuptctl -n '__fish_seen_subcommand_from cancel' -a '(__gpuptctl_jobs)'
 complete -c gpuptctl -n '__fish_seen_subcommand_from run; and contains -- -- (commandline -opc)' -a '(__fish_complete_command)'
 
@@ -51,6 +53,7 @@ complete -c gpuptctl -l wait -x -d 'Seconds to wait for holders'
 complete -c gpuptctl -l functions -x -d 'Only these functions'
 complete -c gpuptctl -l driver -x -d 'Bind to this driver'
 complete -c gpuptctl -l access -x -a 'none caller' -d 'Who may open the VFIO nodes'
+complete -c gpuptctl -l method -x -a 'wake flr af_flr device_specific acpi pm bus subordinate remove-rescan driver bridge slot power-cycle suspend-cycle' -d 'Reset in this way'
 complete -c gpuptctl -l dry-run -d 'Print the plan, change nothing'
 complete -c gpuptctl -s o -l output -r -F -d 'Write to this file'
 complete -c gpuptctl -s n -l lines -x -d 'How many lines of the journal'

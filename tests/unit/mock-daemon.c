@@ -22,7 +22,7 @@
 
 typedef struct MockGpu {
         const char *address;
-        const char *state;
+        const char *state, *health;
         char *path;
         bool has_job;
 } MockGpu;
@@ -233,14 +233,19 @@ static int gpu_get(sd_bus *bus, const char *path, const char *interface, const c
                 return streq(gpu->state, "assigned") ? sd_bus_message_append(reply, "(ss)", "libvirt", "win10")
                                                      : sd_bus_message_append(reply, "(ss)", "", "");
         if (streq(property, "HealthFindings"))
-                return sd_bus_message_append(reply, "a(sss)", 1, "fan", "warn", "The fan does not turn.");
+                return sd_bus_message_append(reply, "a(sss)", 1, "fan", "warning", "The fan does not turn.");
         if (streq(property, "Health"))
-                return sd_bus_message_append(reply, "s", "degraded");
+                return sd_bus_message_append(reply, "s", gpu->health);
         if (streq(property, "Job"))
                 return sd_bus_message_append(reply, "o", gpu->has_job ? m->path : "/");
         if (streq(property, "SleepPolicy"))
                 return sd_bus_message_append(reply, "a{ss}", 1, "Gpu", "unbind");
         return append_last_job(m, reply, gpu);
+}
+
+/* The operation that a method begins. */
+static const char *operation_of(const char *method) {
+        return streq(method, "Detach") ? "detach" : streq(method, "Attach") ? "attach" : streq(method, "Reset") ? "reset" : "recover";
 }
 
 static int gpu_start_job(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {
@@ -257,7 +262,7 @@ static int gpu_start_job(sd_bus_message *message, void *userdata, sd_bus_error *
         }
         (void) snprintf(path, sizeof(path), "%s/%" PRIu32, GPUPT_JOB_PREFIX, m->id);
         must(sd_bus_reply_method_return(message, "o", path));
-        job_begin(m, gpu, streq(sd_bus_message_get_member(message), "Detach") ? "detach" : "attach");
+        job_begin(m, gpu, operation_of(sd_bus_message_get_member(message)));
         return 1;
 }
 
@@ -388,6 +393,8 @@ static const sd_bus_vtable gpu_vtable[] = {
         SD_BUS_PROPERTY("SleepPolicy", "a{ss}", gpu_get, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_METHOD("Detach", "a{sv}", "o", gpu_start_job, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("Attach", "a{sv}", "o", gpu_start_job, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD("Reset", "a{sv}", "o", gpu_start_job, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD("Recover", "a{sv}", "o", gpu_start_job, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("Acquire", "a{sv}", "ho", gpu_acquire, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("Plan", "sa{sv}", "a(sss)", gpu_plan, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("ListHolders", NULL, "aa{sv}", gpu_list_holders, SD_BUS_VTABLE_UNPRIVILEGED),
@@ -471,8 +478,10 @@ static _Noreturn void run(const MockScript *script, int ready_fd) {
                 .script = script,
                 .id = MOCK_JOB,
                 .lease_fd = -EBADF,
-                .gpus = { { .address = MOCK_FIRST, .state = script->states[0] ?: "host" },
-                          { .address = MOCK_SECOND, .state = script->states[1] ?: "host" } },
+                .gpus = { { .address = MOCK_FIRST, .state = script->states[0] ?: "host",
+                            .health = script->healths[0] ?: "degraded" },
+                          { .address = MOCK_SECOND, .state = script->states[1] ?: "host",
+                            .health = script->healths[1] ?: "degraded" } },
         };
 
         must(sd_event_new(&m.event));

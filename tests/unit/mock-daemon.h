@@ -34,8 +34,9 @@ typedef enum MockRom {
 typedef struct MockScript {
         unsigned n_gpus;
         const char *states[2];      /* NULL: "host" */
+        const char *healths[2];     /* NULL: "degraded" */
 
-        const char *refusal;        /* error name that answers Detach, Attach and Acquire, or NULL */
+        const char *refusal;        /* error name that answers Acquire and whatever starts a job, or NULL */
         MockPace pace;
         const char *result;         /* NULL: "done" */
         const char *error, *message;

@@ -187,6 +187,18 @@ static const MockScript one = { .n_gpus = 1 };
 static const MockScript two = { .n_gpus = 2 };
 static const MockScript none = {};
 static const MockScript one_gone = { .n_gpus = 2, .states = { "detached", "host" } };
+static const MockScript second_sick = { .n_gpus = 2, .healths = { "ok", "dead" } };
+static const MockScript second_gone = { .n_gpus = 2, .states = { "host", "absent" }, .healths = { "unknown", "unknown" } };
+static const MockScript not_cured = {
+        .n_gpus = 1,
+        .result = "failed",
+        .error = GPUPT_ERROR_RESET_FAILED,
+        .message = "0000:01:00.0 is still not well. The fan of it does not turn, and nobody knows why.\n"
+                   "  wake: had no effect\n"
+                   "  bus: not possible (0000:02:00.0 is below the bridge as well, and is not part of it)\n"
+                   "There is no further way to reset it.",
+        .job_is_last = true,
+};
 static const MockScript assigned = { .n_gpus = 1, .states = { "assigned" } };
 static const MockScript hangs = { .n_gpus = 1, .pace = MOCK_HANG };
 static const MockScript hangs_for_good = { .n_gpus = 1, .pace = MOCK_HANG, .refuse_cancel = true };
@@ -294,7 +306,7 @@ static void test_status(Fixture *f, gconstpointer data) {
         assert_has_not(f->out, "group 0");
         assert_has(f->out, "IOMMU groups: 1, 2 (not viable)\n");
         assert_has(f->out, "  Connectors: DP-1 disconnected, HDMI-A-1 connected\n");
-        assert_has(f->out, "              warn: The fan does not turn.\n");
+        assert_has(f->out, "              warning: The fan does not turn.\n");
         assert_has(f->out, "          VM: win10 (libvirt)\n");
         assert_has(f->out, "     Holders: 4711 ");
 
@@ -424,6 +436,16 @@ static void test_usage(Fixture *f, gconstpointer data) {
                 "-H somewhere run -- true",
                 "cancel seven",
                 "--force=yes detach",
+                "reset --functions=01:00.0",
+                "reset --driver=vfio-pci",
+                "recover --access=none",
+                "recover --method=flr",
+                "detach --method=flr",
+                "run --method=flr -- true",
+                "rom --method=flr",
+                "plan recover --method=flr",
+                "plan reset --driver=vfio-pci",
+                "plan --method=flr",
         };
 
         for (size_t i = 0; i < G_N_ELEMENTS(wrong); i++) {
@@ -482,7 +504,44 @@ static void test_only_candidate(Fixture *f, gconstpointer data) {
         g_assert_cmpint(client(f, "status"), ==, EXIT_USAGE);
 }
 
+/* What a recovery is for shows by its health or, where nobody could look, by its state. A reset is for none. */
+static void test_only_sick(Fixture *f, gconstpointer data) {
+        g_assert_cmpint(client(f, "recover"), ==, EXIT_DONE);
+        assert_has(f->out, MOCK_SECOND ": recover done");
+        g_assert_cmpint(client(f, "plan recover"), ==, EXIT_DONE);
+        g_assert_cmpint(client(f, "reset"), ==, EXIT_USAGE);
+        assert_has(f->err, "Which GPU?");
+}
+
 /* ---- jobs ---- */
+
+static void test_reset(Fixture *f, gconstpointer data) {
+        g_autofree char *by_verb = NULL;
+
+        g_assert_cmpint(client(f, "reset 01:00.0 --method=bus --wait=3 --force --disrupt-session"), ==, EXIT_DONE);
+        assert_has(f->out, "0000:01:00.0: reset done\n");
+        g_assert_cmpint(client(f, "recover"), ==, EXIT_DONE);
+        assert_has(f->out, "0000:01:00.0: recover done\n");
+
+        g_assert_cmpint(client(f, "plan reset --method=bus"), ==, EXIT_DONE);
+        assert_has(f->out, "1 operation s      reset\n");
+        assert_has(f->out, " method    s      bus\n");
+        by_verb = g_strdup(f->out);
+        g_assert_cmpint(client(f, "reset --dry-run --method=bus"), ==, EXIT_DONE);
+        g_assert_cmpstr(f->out, ==, by_verb);
+}
+
+/* What was tried has a line for each rung, as it came: nothing is broken where nobody looks. */
+static void test_not_cured(Fixture *f, gconstpointer data) {
+        g_assert_cmpint(client(f, "recover"), ==, EXIT_FAILED);
+        g_assert_cmpstr(f->out + strlen(f->out) - strlen(": recover failed\n"), ==, ": recover failed\n");
+        assert_has(f->err, "nobody knows why.\n  wake: had no effect\n  bus: not possible (0000:02:00.0 is below the bridge as "
+                           "well, and is not part of it)\nThere is no further way to reset it.\nHint: ");
+        g_assert_cmpint(client(f, "status"), ==, EXIT_DONE);
+        assert_has(f->out, "              0000:01:00.0 is still not well.");
+        assert_has(f->out, "\n                wake: had no effect\n");
+        assert_has(f->out, "\n              There is no further way to reset it.\n");
+}
 
 static void test_detach(Fixture *f, gconstpointer data) {
         json_object *o;
@@ -873,6 +932,29 @@ static void test_narrow(Fixture *f, gconstpointer data) {
         assert_fits(sentences, 40);
 }
 
+/* A report is broken to fit, and still has its lines. */
+static void test_narrow_report(Fixture *f, gconstpointer data) {
+        static const char *const recover[] = { "gpuptctl", "recover", NULL }, *const show[] = { "gpuptctl", "status", "--no-pager", NULL };
+        g_autofree char *report = NULL, *page = NULL;
+        int status;
+
+        g_setenv("NO_COLOR", "1", true);
+        g_setenv("COLUMNS", "60", true);
+        report = on_terminal(recover, /* unprivileged= */ false, &status);
+        g_assert_cmpint(status, ==, EXIT_FAILED);
+        page = on_terminal(show, /* unprivileged= */ false, &status);
+        g_assert_cmpint(status, ==, EXIT_DONE);
+        g_unsetenv("COLUMNS");
+        g_unsetenv("NO_COLOR");
+
+        assert_has(report, "gpuptctl: 0000:01:00.0 is still not well. The fan of it does\r\nnot turn, and nobody knows why.\r\n"
+                           "  wake: had no effect\r\n"
+                           "  bus: not possible (0000:02:00.0 is below the bridge as\r\n    well, and is not part of it)\r\n"
+                           "There is no further way to reset it.\r\n");
+        assert_has(page, "\r\n              0000:01:00.0 is still not well. The fan of it\r\n              does not turn");
+        assert_has(page, "\r\n                bus: not possible (0000:02:00.0 is below the\r\n                  bridge as well");
+}
+
 /* The pager gets what is longer than nothing; its name is the user's choice. */
 static void test_pager(Fixture *f, gconstpointer data) {
         static const char *const with[] = { "gpuptctl", "list", NULL }, *const without[] = { "gpuptctl", "list",
@@ -1043,7 +1125,11 @@ static void add_cases(void) {
         add("no-daemon", NULL, test_no_daemon);
         add("names", &two, test_names);
         add("only-candidate", &one_gone, test_only_candidate);
+        add("only-candidate/sick", &second_sick, test_only_sick);
+        add("only-candidate/gone", &second_gone, test_only_sick);
         add("job/detach", &one, test_detach);
+        add("job/reset", &one, test_reset);
+        add("job/not-cured", &not_cured, test_not_cured);
         add("job/liar", &liar, test_liar);
         add("job/interactive", &challenge, test_interactive);
         add("job/cancel", &hangs, test_cancel_verb);
@@ -1065,6 +1151,7 @@ static void add_cases(void) {
         add("rom/in-use", &rom_in_use, test_rom_in_use);
         add("terminal/progress", &one, test_progress_line);
         add("terminal/narrow", &one, test_narrow);
+        add("terminal/narrow-report", &not_cured, test_narrow_report);
         add("terminal/pager", &one, test_pager);
         add("terminal/agent", &one, test_agent);
 }

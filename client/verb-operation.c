@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* detach, attach: the two verbs that move a GPU; they differ in the method that is called. */
+/* operation: the verbs that have gpuptd do something with one GPU, and follow it; they differ in the method that is
+ * called. */
 
 #include "client/gpu-choice.h"
 #include "client/job-follow.h"
@@ -9,7 +10,7 @@
 #include "client/verbs.h"
 #include "dbus/names.h"
 
-static int move(Client *c, const char *name, const char *operation, const char *method) {
+static int operate(Client *c, const char *name, const char *operation, const char *method) {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         _cleanup_(job_outcome_done) JobOutcome outcome = JOB_OUTCOME_NULL;
@@ -41,9 +42,17 @@ static int move(Client *c, const char *name, const char *operation, const char *
 }
 
 int verb_detach(Client *c, char **args) {
-        return move(c, args[0], "detach", "Detach");
+        return operate(c, args[0], "detach", "Detach");
 }
 
 int verb_attach(Client *c, char **args) {
-        return move(c, args[0], "attach", "Attach");
+        return operate(c, args[0], "attach", "Attach");
+}
+
+int verb_reset(Client *c, char **args) {
+        return operate(c, args[0], "reset", "Reset");
+}
+
+int verb_recover(Client *c, char **args) {
+        return operate(c, args[0], "recover", "Recover");
 }
