@@ -9,6 +9,10 @@
 #include "util/log.h"
 #include "worker/protocol.h"
 
+/* How long until the first retry, and how often that is doubled. */
+#define RETRY_USEC (1000000ULL)
+#define RETRIES_MAX 5U
+
 /* A look that was taken in. */
 struct Look {
         char *key;
@@ -174,6 +178,25 @@ int host_new_worker(Host *h, unsigned job, const char *gpu, worker_handler_t han
         return worker_new(h->event, &setup, handler, userdata, ret);
 }
 
+/* The event that a scan was asked for does not come again, so what it would have seen would never be known. */
+static int on_retry(sd_event_source *source, uint64_t usec, void *userdata) {
+        Host *h = ASSERT_PTR(userdata);
+
+        h->retry = sd_event_source_disable_unref(h->retry);
+        (void) host_scan(h, "", NULL);
+        return 0;
+}
+
+static void scan_failed(Host *h) {
+        uint64_t usec = RETRY_USEC << MIN(h->retries, RETRIES_MAX);
+
+        if (h->retry)
+                return;
+        h->retries++;
+        if (sd_event_add_time_relative(h->event, &h->retry, CLOCK_MONOTONIC, usec, 0, on_retry, h) < 0)
+                (void) log_oom();
+}
+
 static void on_answer(const WorkerAnswer *answer, void *userdata) {
         _cleanup_strv_free_ char **addresses = NULL;
         _cleanup_free_ char *key = NULL;
@@ -181,7 +204,7 @@ static void on_answer(const WorkerAnswer *answer, void *userdata) {
         Host *h = s->host;
         uint64_t began = s->began;
         bool again;
-        int r;
+        int r = 0;
 
         s->query = NULL;
         if (answer->error < 0)
@@ -192,6 +215,10 @@ static void on_answer(const WorkerAnswer *answer, void *userdata) {
                 if (r < 0)
                         log_error_errno(r, "The worker's snapshot is not readable, ignoring it: %m");
         }
+        if (answer->error < 0 || r < 0)
+                scan_failed(h);
+        else if (!*s->key)
+                h->retries = 0;
         again = s->again;
         key = TAKE_PTR(s->key);
         addresses = TAKE_PTR(s->addresses_again);
@@ -231,8 +258,11 @@ int host_scan(Host *h, const char *key, char *const *addresses) {
         step.arguments = s->addresses;
         s->began = host_look_begins(h);
         r = reader_ask(h->readers, &step, on_answer, s, &s->query);
-        if (r < 0)
-                return r;
+        if (r < 0) {
+                scan_failed(h);
+                return log_warning_errno(r, "Failed to ask a worker for the state of %s, trying again soon: %m",
+                                         *key ? key : "the PCI functions");
+        }
         s->host = h;
         LIST_APPEND(scans, h->scans, s);
         TAKE_PTR(s);
@@ -305,6 +335,7 @@ int host_new(sd_event *event, const char *run_dir, const char *worker_program, H
 Host *host_free(Host *h) {
         if (!h)
                 return NULL;
+        sd_event_source_disable_unref(h->retry);
         while (h->scans)
                 scan_free(h->scans);
         while (h->taken) {

@@ -55,6 +55,8 @@ struct Host {
         HostListener listener;
         LIST_HEAD(Scan, scans);
         LIST_HEAD(ScanWaiter, scan_waiters);
+        sd_event_source *retry; /* an inventory that makes up for scans that came to nothing */
+        unsigned retries;       /* since the last one that did not */
         uint64_t looks;        /* that have begun */
         unsigned last_job;     /* id of the last job that this daemon has begun or taken up */
         LIST_HEAD(Look, taken); /* the last one of each key */

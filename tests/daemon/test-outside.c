@@ -181,6 +181,39 @@ static void test_remove(void) {
         assert_as_at_first(s);
 }
 
+/* The workers that wait for a question. */
+static void kill_children(pid_t parent) {
+        g_autofree char *path = g_strdup_printf("/proc/%d/task/%d/children", parent, parent), *text = NULL;
+        g_auto(GStrv) pids = NULL;
+
+        g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+        pids = g_strsplit(g_strchomp(text), " ", -1);
+        for (char **pid = pids; *pid; pid++)
+                if (**pid)
+                        (void) kill(atoi(*pid), SIGKILL);
+}
+
+/* No worker can be started when something happens: it is seen all the same, as soon as one can. */
+static void test_no_worker(void) {
+        static const char worker[] = "/run/gpuptd-sim/worker", variable[] = "GPUPT_WORKER=/run/gpuptd-sim/worker";
+        static const char *const environment[] = { variable, NULL };
+        g_autoptr(Scene) s = scene_new_without_daemon("desktop");
+
+        g_assert_cmpint(symlink(getenv("GPUPT_WORKER"), worker), ==, 0);
+        s->environment = environment;
+        scene_start(s);
+        g_assert_cmpint(unlink(worker), ==, 0);
+        kill_children(sim_daemon_pid(s->m));
+        write_ok(s, "bus/pci/devices/" AUDIO "/remove", "1");
+        write_ok(s, "bus/pci/devices/" CARD "/remove", "1");
+        /* The events are all there by now; with that many calls answered the daemon has taken them. */
+        for (unsigned i = 0; i < 20; i++)
+                assert_alive(s);
+        assert_has(sim_daemon_log(s->m), "Failed to start ");
+        g_assert_cmpint(symlink(getenv("GPUPT_WORKER"), worker), ==, 0);
+        wait_state(s, CARD, "absent");
+}
+
 /* ---- virtual machines ---- */
 
 static void test_vm(void) {
@@ -336,6 +369,7 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/outside/unplug-companion", test_unplug_companion);
         g_test_add_func("/outside/newcomer", test_newcomer);
         g_test_add_func("/outside/remove", test_remove);
+        g_test_add_func("/outside/no-worker", test_no_worker);
         g_test_add_func("/outside/vm", test_vm);
         g_test_add_func("/outside/vm-unseen", test_vm_unseen);
         g_test_add_func("/outside/vm-wait", test_vm_wait);
