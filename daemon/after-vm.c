@@ -56,7 +56,7 @@ void after_vm_notice(Manager *m, Gpu *g) {
                 log_warning("%s could not be examined after its VM, ignoring.", g->address);
 }
 
-void after_attach(Gpu *g, uint64_t since_usec) {
+void after_move(Gpu *g, uint64_t since_usec) {
         if (gpu_examine(g, since_usec, NULL, NULL) < 0)
                 log_debug("%s could not be examined after its attach, ignoring.", g->address);
 }

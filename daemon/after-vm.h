@@ -2,11 +2,11 @@
 #pragma once
 
 /* after-vm: what happens to a GPU by itself: when a VM has closed it, also by a shutdown from inside the guest, where no
- * hook of a VM manager runs (AfterVm=); and when an attach has brought it back, and somebody should look how it is. */
+ * hook of a VM manager runs (AfterVm=); and when a job has moved it, and somebody should look how it is. */
 
 #include "manager.h"
 
 /* Something about the GPU has changed. */
 void after_vm_notice(Manager *m, Gpu *g);
-/* An attach of it is done. */
-void after_attach(Gpu *g, uint64_t since_usec);
+/* A job has moved it, and nobody has looked since how it is. */
+void after_move(Gpu *g, uint64_t since_usec);

@@ -315,6 +315,10 @@ static int gpu_method_recover(sd_bus_message *message, void *userdata, sd_bus_er
         return request_job(REQUEST_RECOVER, manager_of_message(message), userdata, message, error);
 }
 
+static int gpu_method_vm_phase(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        return request_phase(manager_of_message(message), userdata, message, error);
+}
+
 static int gpu_method_acquire(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         return request_job(REQUEST_ACQUIRE, manager_of_message(message), userdata, message, error);
 }
@@ -353,7 +357,7 @@ const sd_bus_vtable gpu_vtable[] = {
         SD_BUS_METHOD_WITH_ARGS("Recover", SD_BUS_ARGS("a{sv}", options), SD_BUS_RESULT("o", job), gpu_method_recover,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("VmPhase", SD_BUS_ARGS("s", manager, "s", vm, "s", phase, "a{sv}", options),
-                                SD_BUS_RESULT("o", job), gpu_method_later, SD_BUS_VTABLE_UNPRIVILEGED),
+                                SD_BUS_RESULT("o", job), gpu_method_vm_phase, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Plan", SD_BUS_ARGS("s", operation, "a{sv}", options), SD_BUS_RESULT("a(sss)", steps),
                                 gpu_method_plan, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Acquire", SD_BUS_ARGS("a{sv}", options), SD_BUS_RESULT("h", lease, "o", job),

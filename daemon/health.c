@@ -164,11 +164,18 @@ static const Driver *driver_that_could(const HealthInput *in, const Function *f)
         return NULL;
 }
 
+/* gpuptd has it, and it is not half-way back: the host's driver is not missed. */
+static bool is_taken(const HealthInput *in) {
+        const Function *display = snapshot_find(in->snapshot, in->functions[0]);
+
+        return in->record && (!display || !display->driver || driver_is_vfio(display->driver));
+}
+
 static int judge_driver(const HealthInput *in, const Function *f, const char *id, HealthReport *r) {
         const char *was = in->record ? saved_get(in->record, f->address, "driver") : NULL;
         const Driver *could = driver_that_could(in, f);
 
-        if (f->driver)
+        if (f->driver || is_taken(in))
                 return 0;
         if (!isempty(was))
                 return health_report_add(r, SEVERITY_WARNING, id, "%s has no driver; it had %s.", f->address, was);

@@ -14,11 +14,11 @@
  *      link            error    the PCIe link is down
  *      link-width      note     fewer lanes than the card could have
  *      bars            warning  memory that it needs has no address
- *      driver          warning  the display has no driver, although one is there, or it had one
+ *      driver          warning  the display has no driver, although one is there, and gpuptd has not taken it
  *      drm-node        warning  its driver made no DRM node, although it did before
  *      connectors      note     no screen is seen, although one was
  *      vga-decodes     warning  the boot VGA answers no legacy VGA addresses; a note on other cards
- *      audio-driver    warning  the audio function has no driver, although one is there, or it had one
+ *      audio-driver    warning  likewise the audio function; also where the display is back with the host
  *      sensors         warning  the hwmon did not answer in time
  *      fan             warning  the fan runs much faster than before, and the card is not hotter
  *      … and those of kernel-line.h and vendor-tool.h */

@@ -98,6 +98,9 @@ static void conclude_done(Job *j) {
         j->result = RESULT_DONE;
         if (is_recovery(j))
                 ladder_tell_result(j, &j->message);
+        else if (j->intent->operation == OPERATION_PHASE)
+                set_message(j, "%s: done what the phase %s%s%s needs.", j->gpu->address, vm_phase_to_string(j->intent->vm_phase),
+                            j->intent->vm ? " of " : "", strempty(j->intent->vm));
         else if (j->intent->plan->n == 0)
                 set_message(j, "Nothing to do: %s is with %s already.", j->gpu->address, where);
         else

@@ -48,6 +48,8 @@ static void measure(Job *j) {
 
 /* ---- climbing ---- */
 
+static void close_recovery(Job *j);
+
 static void climb(Job *j) {
         _cleanup_free_ char *message = NULL;
         int r;
@@ -59,6 +61,9 @@ static void climb(Job *j) {
                 job_refuse(j, plan_refusal_error(r), strempty(message));
         else if (r < 0)
                 job_refuse(j, GPUPT_ERROR_FAILED, "There was no memory to go on.");
+        else if (r == 0 && j->intent->operation == OPERATION_PHASE && health_now(j) == HEALTH_DEGRADED)
+                /* No reason to refuse the VM its card. */
+                close_recovery(j);
         else if (r == 0)
                 /* The message is made of what was tried: ladder_tell_result(). */
                 job_refuse(j, j->intent->operation == OPERATION_ATTACH ? GPUPT_ERROR_UNREACHABLE : GPUPT_ERROR_RESET_FAILED, "");
@@ -154,6 +159,12 @@ static void close_recovery(Job *j) {
         const Gpu *g = j->gpu;
 
         remember_help(j);
+        if (j->intent->operation == OPERATION_PHASE) {
+                j->closing = true;
+                j->options.disrupt_session = true;
+                job_make_plan(j);
+                return;
+        }
         if (!j->to_vfio || !g->record || g->state == GPU_DETACHED || g->state == GPU_ASSIGNED) {
                 job_over(j);
                 return;
@@ -194,7 +205,7 @@ static void ladder_examined(Job *j) {
                         job_refuse(j, GPUPT_ERROR_RESET_FAILED, "");
                 else
                         close_recovery(j);
-        } else if (well && (climbed || j->intent->operation == OPERATION_RECOVER))
+        } else if (well && (climbed || j->intent->operation != OPERATION_RESET))
                 close_recovery(j);
         else if (health_now(j) == HEALTH_UNKNOWN)
                 job_refuse(j, GPUPT_ERROR_FAILED, "The card could not be examined, so nothing was done about it.");
@@ -204,6 +215,21 @@ static void ladder_examined(Job *j) {
 
 /* ---- entries ---- */
 
+/* Before its start and after its stop the card is made well; between them it is the VM's. */
+static void phase_looked(Job *j) {
+        VmPhase phase = j->options.phase;
+
+        if (phase == PHASE_POST_START || phase == PHASE_PRE_STOP)
+                job_make_plan(j);
+        else if (j->gpu->state == GPU_ASSIGNED)
+                job_refuse(j, GPUPT_ERROR_IN_USE, "A virtual machine has the card open.");
+        else {
+                if (health_now(j) != HEALTH_OK && j->gpu->report)
+                        j->since = j->gpu->report_since;
+                examine(j);
+        }
+}
+
 void ladder_looked(Job *j) {
         switch (j->intent->operation) {
         case OPERATION_ATTACH:
@@ -211,6 +237,9 @@ void ladder_looked(Job *j) {
                         measure(j);
                 else
                         job_make_plan(j);
+                return;
+        case OPERATION_PHASE:
+                phase_looked(j);
                 return;
         case OPERATION_RESET:
         case OPERATION_RECOVER:

@@ -6,14 +6,17 @@
 
 /* Into the record goes what the host had given a function. One that was with VFIO before this job has its driver, override
  * and power from whoever bound it there. Values that an earlier detach has recorded are older, and stay; but driver and
- * override are the last ones that the host had on it, should somebody have brought it back meanwhile. */
-static int remember_value(HostRecord *record, const Saved *saved, const SavedValue *v) {
+ * override are the last ones that the host had on it, should somebody have brought it back meanwhile (who is not a recovery,
+ * on the way back to VFIO). */
+static int remember_value(const Job *j, const SavedValue *v) {
+        HostRecord *record = j->gpu->record;
+        const Saved *saved = &j->intent->saved;
         const char *driver = saved_get(saved, v->subject, "driver");
         bool binding = streq(v->key, "driver") || streq(v->key, "override");
 
         if (driver_is_vfio(driver) && (binding || streq(v->key, "power-control")))
                 return 0;
-        return binding && !isempty(driver) ? saved_replace(&record->saved, v->subject, v->key, v->value)
+        return binding && !isempty(driver) && !j->closing ? saved_replace(&record->saved, v->subject, v->key, v->value)
                                            : saved_add(&record->saved, v->subject, v->key, v->value);
 }
 
@@ -38,7 +41,7 @@ int job_remember_host(Job *j) {
 
                 for (size_t k = 0; k < ELEMENTSOF(keys) && r >= 0; k++)
                         if (streq(v->key, keys[k]))
-                                r = remember_value(g->record, &j->intent->saved, v);
+                                r = remember_value(j, v);
                 if (r >= 0 && streq(v->key, "active") && streq(v->value, "yes") && !strv_contains(g->record->units, v->subject))
                         r = strv_extend(&g->record->units, v->subject);
         }

@@ -547,6 +547,12 @@ int job_new(Gpu *g, Operation operation, PlanOptions *options, uint32_t uid, Hol
                 return -ENOMEM;
         j->intent->access = options->access;
         j->intent->access_uid = options->uid;
+        j->intent->vm_phase = options->phase;
+        if (options->vm) {
+                j->intent->vm = strdup(options->vm);
+                if (!j->intent->vm)
+                        return -ENOMEM;
+        }
         r = step_runner_new(g, id, on_run, on_save, j, &j->runner);
         if (r < 0)
                 return r;
@@ -612,6 +618,7 @@ int job_resume(Gpu *g, Intent *intent, Job **ret) {
         j->intent = intent;
         j->intent->restarts++;
         j->resumed = true;
+        j->options.phase = intent->vm_phase;
         g->host->last_job = MAX(g->host->last_job, intent->id);
         for (size_t i = 0; i < intent->plan->n; i++)
                 j->writes = j->writes || (i < intent->begun && verb_info(intent->plan->steps[i].verb)->writes);

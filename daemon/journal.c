@@ -47,6 +47,7 @@ Intent *intent_free(Intent *intent) {
         free(intent->gpu);
         free(intent->error);
         free(intent->message);
+        free(intent->vm);
         strv_free(intent->functions);
         for (size_t i = 0; i < intent->n_attempts; i++)
                 free(intent->attempts[i].outcome);
@@ -134,6 +135,8 @@ void intent_write(const Intent *intent, FILE *f) {
                 words_write(f, "failure", intent->error, strempty(intent->message), NULL);
         if (intent->access)
                 fprintf(f, "access %u\n", intent->access_uid);
+        if (intent->vm)
+                words_write(f, "vm", vm_phase_to_string(intent->vm_phase), intent->vm, NULL);
         for (char **a = intent->functions; a && *a; a++)
                 words_write(f, "function", *a, NULL);
         for (size_t i = 0; i < intent->n_attempts; i++)
@@ -203,6 +206,10 @@ static int read_line(Intent *intent, char *const *w) {
                 intent->access = true;
                 intent->access_uid = (uint32_t) a;
                 return 0;
+        }
+        if (streq(w[0], "vm") && n == 3 && vm_phase_from_string(w[1]) >= 0) {
+                intent->vm_phase = vm_phase_from_string(w[1]);
+                return free_and_strdup(&intent->vm, w[2]);
         }
         if (streq(w[0], "function") && n == 2 && pci_address_valid(w[1]))
                 return strv_extend(&intent->functions, w[1]);

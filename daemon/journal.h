@@ -12,6 +12,7 @@
  *      worker PID START                   of the step in flight; absent between steps
  *      failure ERROR MESSAGE              why it is being undone; absent forward
  *      access UID                         a detach that gives this user access
+ *      vm PHASE NAME                      of a VM phase
  *      function ADDRESS                   of those that the job moves
  *      tried RUNG OUTCOME                 a rung of the reset ladder that is over, with what came of it, in words
  *      base N                             how many steps those had, with their undo; absent before there are any
@@ -50,6 +51,8 @@ typedef struct Intent {
         char *error, *message;
         bool access;
         uint32_t access_uid;
+        VmPhase vm_phase;
+        char *vm; /* NULL: it is no VM phase */
         char **functions;
         Attempt *attempts;
         size_t n_attempts;

@@ -329,8 +329,8 @@ static void on_job_ended(Job *j, void *userdata) {
         if (lease && !lease->released &&
             ((j->intent->operation == OPERATION_DETACH) != (j->result == RESULT_DONE)))
                 manager_end_lease(m, lease);
-        if (j->intent->operation == OPERATION_ATTACH && j->result == RESULT_DONE && j->intent->plan->n > 0)
-                after_attach(j->gpu, j->since);
+        if ((j->intent->operation == OPERATION_ATTACH || j->closing) && j->result == RESULT_DONE && j->intent->plan->n > 0)
+                after_move(j->gpu, j->since);
         if (j->result != RESULT_STUCK)
                 job_free(j);
         follow_released_leases(m);

@@ -37,6 +37,14 @@ static const char *const job_result_table[_JOB_RESULT_MAX] = {
         [RESULT_STUCK] = "stuck",
 };
 
+static const char *const vm_phase_table[_VM_PHASE_MAX] = {
+        [PHASE_PRE_START] = "pre-start",
+        [PHASE_POST_START] = "post-start",
+        [PHASE_PRE_STOP] = "pre-stop",
+        [PHASE_POST_STOP] = "post-stop",
+};
+
+DEFINE_STRING_TABLE(vm_phase, VmPhase);
 DEFINE_STRING_TABLE(operation, Operation);
 DEFINE_STRING_TABLE(gpu_state, GpuState);
 DEFINE_STRING_TABLE(job_state, JobState);

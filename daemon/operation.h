@@ -48,6 +48,17 @@ typedef enum JobResult {
         _JOB_RESULT_INVALID = -EINVAL,
 } JobResult;
 
+/* What a VM manager is about to do, or has done, with a VM that a GPU belongs to. */
+typedef enum VmPhase {
+        PHASE_PRE_START,  /* the GPU has to be there, well, and detached */
+        PHASE_POST_START,
+        PHASE_PRE_STOP,   /* it is removed from the bus while the guest lets go */
+        PHASE_POST_STOP,  /* it is looked for again, and healed */
+        _VM_PHASE_MAX,
+        _VM_PHASE_INVALID = -EINVAL,
+} VmPhase;
+
+DECLARE_STRING_TABLE(vm_phase, VmPhase);
 DECLARE_STRING_TABLE(operation, Operation);
 DECLARE_STRING_TABLE(gpu_state, GpuState);
 DECLARE_STRING_TABLE(job_state, JobState);

@@ -152,6 +152,13 @@ void builder_add_for_user(Builder *b, Verb verb, uint32_t uid) {
                         builder_add(b, verb, b->claimed[i - 1]->address, text, NULL);
 }
 
+static int (*const builders[_OPERATION_MAX])(Builder *b) = {
+        [OPERATION_DETACH] = builder_detach,
+        [OPERATION_ATTACH] = builder_attach,
+        [OPERATION_RESET] = builder_rung,
+        [OPERATION_PHASE] = builder_phase,
+};
+
 int plan_build(const PlanInput *in, Operation operation, const PlanOptions *options, Plan **ret, char **reterr_message) {
         _cleanup_(plan_freep) Plan *plan = plan_new(operation);
         Builder b = { .in = in, .options = options, .plan = plan };
@@ -159,15 +166,13 @@ int plan_build(const PlanInput *in, Operation operation, const PlanOptions *opti
 
         if (!plan)
                 return -ENOMEM;
-        if (operation == OPERATION_DETACH || operation == OPERATION_ATTACH || operation == OPERATION_RESET)
+        if (operation >= 0 && (size_t) operation < ELEMENTSOF(builders) && builders[operation]) {
                 r = claim(&b);
-        else
+                if (r == 0)
+                        r = builders[operation](&b);
+        } else
                 r = builder_refuse(&b, PLAN_E_NOT_SUPPORTED, "The operation '%s' is not supported by this version of gpuptd.",
-                           operation_to_string(operation));
-        if (r == 0)
-                r = operation == OPERATION_DETACH   ? builder_detach(&b)
-                    : operation == OPERATION_ATTACH ? builder_attach(&b)
-                                                    : builder_rung(&b);
+                                   operation_to_string(operation));
         if (r == 0)
                 *ret = TAKE_PTR(plan);
         else if (r > 0)

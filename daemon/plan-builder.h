@@ -50,7 +50,10 @@ bool builder_needs_elsewhere(const Builder *b, const char *driver);
 /* Whether the functions belong to VFIO: as they are, or as gpuptd took them. */
 bool builder_goes_to_vfio(const Builder *b);
 
-/* plan-detach.c, plan-attach.c, plan-rung.c: what is in the plan. 0, a PlanRefusal, or a negative errno. */
+/* plan-detach.c, plan-attach.c, plan-rung.c, plan-phase.c: what is in the plan. 0, a PlanRefusal, or a negative errno. */
 int builder_detach(Builder *b);
 int builder_attach(Builder *b);
 int builder_rung(Builder *b);
+int builder_phase(Builder *b);
+/* How they rest while detached. */
+void builder_add_idle(Builder *b);

@@ -121,6 +121,10 @@ static const char *idle_control(const Builder *b, size_t i) {
         return b->in->config && b->in->config->idle_power == IDLE_POWER_ON ? "on" : "auto";
 }
 
+void builder_add_idle(Builder *b) {
+        add_pairs(b, VERB_IDLE_POWER, idle_control);
+}
+
 int builder_detach(Builder *b) {
         bool moves = false;
         int r = 0;
@@ -144,7 +148,7 @@ int builder_detach(Builder *b) {
         }
         add_pairs(b, VERB_VERIFY, driver_after);
         if (moves)
-                add_pairs(b, VERB_IDLE_POWER, idle_control);
+                builder_add_idle(b);
         if (b->options->access)
                 builder_add_for_user(b, VERB_ACCESS, b->options->uid);
         return b->r;

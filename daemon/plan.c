@@ -67,6 +67,8 @@ void plan_options_done(PlanOptions *o) {
         o->functions = strv_free(o->functions);
         free(o->driver);
         o->driver = NULL;
+        free(o->vm);
+        o->vm = NULL;
 }
 
 bool plan_function_is_detached(const Function *f) {
@@ -182,7 +184,6 @@ static int undo_into(const Step *s, const Saved *saved, Plan *undo) {
                 value = saved_get(saved, s->target, "active");
                 return value && streq(value, "yes") ? plan_add(undo, VERB_START_UNIT, s->target, NULL) : 0;
         case VERB_REMOVE:
-        case VERB_EJECT:
                 return undo_remove(s, undo);
         case VERB_SWITCH_POWER:
                 /* An undo that leaves a card without power would be worse than none. */
@@ -200,7 +201,8 @@ static int undo_into(const Step *s, const Saved *saved, Plan *undo) {
                 /* It may hold the card by now, and what is undone next is a bind. */
                 return plan_add(undo, VERB_STOP_UNIT, s->target, NULL);
         default:
-                /* Reads, waits and what cannot be taken back (a process that was ended, a reset). A loaded module, a
+                /* Reads, waits and what cannot be taken back (a process that was ended, a reset), or must not be: what a
+                 * guest lets go of while its VM stops is looked for when that has stopped. A loaded module, a
                  * card that is awake or that has come back to the bus do no harm; idle power is covered by the undo
                  * of the pin. */
                 return 0;

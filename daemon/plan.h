@@ -42,6 +42,8 @@ typedef struct PlanOptions {
         uint32_t uid;      /* the caller */
         bool has_rung;     /* Reset names it */
         Rung rung;         /* of a plan of OPERATION_RESET */
+        VmPhase phase;     /* of OPERATION_PHASE */
+        char *vm;          /* likewise, for people: "win10 (libvirt)" */
 } PlanOptions;
 
 void plan_options_done(PlanOptions *o);

@@ -93,6 +93,7 @@ static int request_new(Manager *m, RequestKind kind, const char *gpu, sd_bus_mes
         q->operation = kind == REQUEST_ATTACH    ? OPERATION_ATTACH
                        : kind == REQUEST_RESET   ? OPERATION_RESET
                        : kind == REQUEST_RECOVER ? OPERATION_RECOVER
+                       : kind == REQUEST_PHASE   ? OPERATION_PHASE
                                                  : OPERATION_DETACH;
         q->gpu = strdup(gpu);
         if (!q->gpu)
@@ -166,6 +167,11 @@ static int plan_now(const Request *q, const Gpu *g, Plan **ret, sd_bus_error *er
 
         if (is_recovery(q))
                 return plan_recovery(q, g, ret, error);
+        /* First it has to be there, and well: what that takes, the job will see. */
+        if (q->operation == OPERATION_PHASE && (q->options.phase == PHASE_PRE_START || q->options.phase == PHASE_POST_STOP)) {
+                *ret = plan_new(q->operation);
+                return *ret ? 0 : -ENOMEM;
+        }
         gpu_plan_input(g, q->shown, &input);
         r = plan_build(&input, q->operation, &q->options, ret, &message);
         return r > 0 ? sd_bus_error_set(error, plan_refusal_error(r), message) : r;
@@ -273,11 +279,23 @@ static void on_polkit(PolkitVerdict verdict, void *userdata) {
                 request_free(q);
 }
 
+/* Which of the two plain permissions it needs: to take the card from the host, or to end that. */
+static bool gives_back(const Request *q) {
+        if (q->operation == OPERATION_PHASE)
+                return q->options.phase == PHASE_PRE_STOP || q->options.phase == PHASE_POST_STOP;
+        return q->operation == OPERATION_ATTACH;
+}
+
 /* One line for the dialog: whom it ends, and what it does. */
 static char *plan_sentence(const Request *q, const Plan *plan) {
         _cleanup_free_ char *who = NULL;
         char *text;
 
+        if (q->operation == OPERATION_PHASE) {
+                if (asprintf(&text, "%s of %s", vm_phase_to_string(q->options.phase), strempty(q->options.vm)) < 0)
+                        return NULL;
+                return text;
+        }
         if (is_recovery(q)) {
                 if (asprintf(&text, "%s%s%s", q->options.has_rung ? rung_to_string(q->options.rung) : "rung by rung, the weakest first, until it is well",
                              q->options.has_rung ? ": " : "", q->options.has_rung ? rung_describe(q->options.rung) : "") < 0)
@@ -309,7 +327,7 @@ static int authorise(Request *q, const Gpu *g, const Plan *plan) {
         if (is_recovery(q))
                 actions[n++] = q->operation == OPERATION_RESET ? GPUPT_ACTION_RESET : GPUPT_ACTION_RECOVER;
         else if (n == 0)
-                actions[n++] = q->operation == OPERATION_ATTACH ? GPUPT_ACTION_ATTACH : GPUPT_ACTION_DETACH;
+                actions[n++] = gives_back(q) ? GPUPT_ACTION_ATTACH : GPUPT_ACTION_DETACH;
         if (q->access_action)
                 actions[n++] = GPUPT_ACTION_ACCESS;
 
@@ -377,7 +395,7 @@ static int consider(const Request *q, const Gpu *g, Plan **ret, sd_bus_error *er
 /* Whom it would end, or which VM is in its way, is never told by what was seen some time ago: a VM manager with a private /dev
  * opens and closes nodes that nobody can watch. */
 static bool needs_census(const Request *q, const Plan *plan) {
-        if (q->operation == OPERATION_DETACH || is_recovery(q))
+        if (q->operation == OPERATION_DETACH || q->operation == OPERATION_PHASE || is_recovery(q))
                 return q->options.force;
         return plan->n > 0 && !q->options.has_wait;
 }
@@ -460,6 +478,7 @@ static bool may_be_over(const Request *q, const sd_bus_error *error) {
 }
 
 static int read_options(Request *q, Gpu *g, sd_bus_message *message, sd_bus_error *error) {
+        const PlanOptions named = q->options; /* what the method's other arguments have said */
         AccessOption access;
         int r;
 
@@ -471,6 +490,8 @@ static int read_options(Request *q, Gpu *g, sd_bus_message *message, sd_bus_erro
         /* root has access anyway. */
         q->options.access = access == ACCESS_CALLER && q->uid != 0 && q->operation == OPERATION_DETACH;
         q->options.uid = q->uid;
+        q->options.phase = named.phase;
+        q->options.vm = named.vm;
         q->access_action = q->options.access;
         return 0;
 }
@@ -504,6 +525,46 @@ int request_job(RequestKind kind, Manager *m, Gpu *g, sd_bus_message *message, s
 
         r = request_new(m, kind, g->address, message, &q, error);
         return r < 0 ? r : submit(q, g, message, error);
+}
+
+/* What a VM manager calls its VM ends in a log line and a dialog, no more. */
+static bool vm_name_valid(const char *s) {
+        size_t n = strlen(s);
+
+        if (n == 0 || n > GPUPT_WORD_MAX)
+                return false;
+        for (; *s; s++)
+                if ((unsigned char) *s < 0x20 || *s == 0x7f)
+                        return false;
+        return true;
+}
+
+int request_phase(Manager *m, Gpu *g, sd_bus_message *message, sd_bus_error *error) {
+        const char *manager, *vm, *phase;
+        _cleanup_free_ char *name = NULL;
+        VmPhase p;
+        Request *q;
+        int r;
+
+        r = sd_bus_message_read(message, "sss", &manager, &vm, &phase);
+        if (r < 0)
+                return r;
+        p = vm_phase_from_string(phase);
+        if (p < 0)
+                return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "There is no phase '%.32s'.", phase);
+        if (!vm_name_valid(manager) || !vm_name_valid(vm))
+                return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
+                                         "The names of a VM and of its manager have 1 to %u printable characters.", GPUPT_WORD_MAX);
+        if (asprintf(&name, "%s (%s)", vm, manager) < 0) {
+                name = NULL;
+                return -ENOMEM;
+        }
+        r = request_new(m, REQUEST_PHASE, g->address, message, &q, error);
+        if (r < 0)
+                return r;
+        q->options.phase = p;
+        q->options.vm = TAKE_PTR(name);
+        return submit(q, g, message, error);
 }
 
 int request_plan(Manager *m, Gpu *g, sd_bus_message *message, sd_bus_error *error) {

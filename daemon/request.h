@@ -12,6 +12,7 @@ typedef enum RequestKind {
         REQUEST_ATTACH,
         REQUEST_RESET,
         REQUEST_RECOVER,
+        REQUEST_PHASE,
         REQUEST_ACQUIRE,
         REQUEST_PLAN,
         REQUEST_HOLDERS,
@@ -22,6 +23,8 @@ typedef enum RequestKind {
 
 /* The message is positioned at the dictionary of options. */
 int request_job(RequestKind kind, Manager *m, Gpu *g, sd_bus_message *message, sd_bus_error *error);
+/* The message is positioned at the names of the VM's manager, the VM and the phase. */
+int request_phase(Manager *m, Gpu *g, sd_bus_message *message, sd_bus_error *error);
 int request_plan(Manager *m, Gpu *g, sd_bus_message *message, sd_bus_error *error);
 int request_holders(Manager *m, Gpu *g, sd_bus_message *message, sd_bus_error *error);
 /* Likewise at the options. */

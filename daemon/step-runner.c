@@ -20,6 +20,9 @@
 /* How long to wait before the next census: asked politely, holders let go within half a second. */
 static const uint64_t census_pause_usec[] = { 50000, 100000, 200000, 400000, 1000000 };
 
+/* How often it is looked whether the VM that a card is taken from still runs, once the limit of that is over. */
+#define EJECT_LOOK_USEC (5 * 1000000ULL)
+
 struct StepRunner {
         Gpu *gpu; /* weak */
         unsigned job;
@@ -80,6 +83,14 @@ static int on_slow(sd_event_source *source, uint64_t usec, void *userdata) {
         return 0;
 }
 
+/* The process that had the card open when that was last looked at. */
+static bool vm_lives(const StepRunner *r) {
+        const Holder *vm = r->gpu->holders ? holders_find_vm(r->gpu->holders) : NULL;
+        uint64_t start;
+
+        return vm && process_start_time(vm->pid, &start) >= 0 && start == vm->start;
+}
+
 static int on_limit(sd_event_source *source, uint64_t usec, void *userdata) {
         StepRunner *r = ASSERT_PTR(userdata);
         RunResult result = { RUN_STUCK, -ETIMEDOUT, "the kernel call has not returned", "", 0 };
@@ -88,6 +99,12 @@ static int on_limit(sd_event_source *source, uint64_t usec, void *userdata) {
                 finish(r, RUN_DONE, -ETIMEDOUT, "it took too long", "", 0);
                 return 0;
         }
+        /* The guest takes its time to let go. */
+        if (r->step->verb == VERB_EJECT && vm_lives(r))
+                return sd_event_source_set_time_relative(source, EJECT_LOOK_USEC) < 0 ||
+                                       sd_event_source_set_enabled(source, SD_EVENT_ONESHOT) < 0
+                               ? log_oom()
+                               : 0;
         r->stuck = true;
         r->handler(&result, r->userdata);
         return 0;

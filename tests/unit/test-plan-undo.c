@@ -320,6 +320,7 @@ static bool has_no_undo(Verb v) {
         case VERB_RETURN_SOUND:
         case VERB_RESET:
         case VERB_RESET_BELOW:
+        case VERB_EJECT:
         case VERB_RESCAN:
         case VERB_VENDOR_RESET:
         case VERB_SUSPEND:

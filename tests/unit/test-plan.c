@@ -673,7 +673,7 @@ static void test_not_supported(void) {
         g_autoptr(PlanCase) c = plan_case_new(build_laptop(), LAPTOP);
 
         for (Operation o = 0; o < _OPERATION_MAX; o++)
-                if (o != OPERATION_DETACH && o != OPERATION_ATTACH && o != OPERATION_RESET)
+                if (o != OPERATION_DETACH && o != OPERATION_ATTACH && o != OPERATION_RESET && o != OPERATION_PHASE)
                         plan_case_refused(c, o, PLAN_E_NOT_SUPPORTED, operation_to_string(o));
 }
 
