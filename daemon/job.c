@@ -445,6 +445,17 @@ static int job_come_back(Job *j, JobStage stage) {
         return r;
 }
 
+/* Before the plan, between two rungs, or behind the last step: there is nothing to undo, and what was seen is old. */
+static void come_back_from_look(Job *j, JobStage stage) {
+        int r = job_come_back(j, stage);
+
+        if (r < 0)
+                log_error_errno(r, "Failed to take job %u up again: %m", j->intent->id);
+        gpu_look(j->gpu);
+        (void) gpu_scan(j->gpu);
+        job_refuse(j, GPUPT_ERROR_STUCK, "A kernel call had not returned in its time.");
+}
+
 static void on_run(const RunResult *result, void *userdata) {
         Job *j = ASSERT_PTR(userdata);
         _cleanup_free_ char *text = NULL;
@@ -452,8 +463,7 @@ static void on_run(const RunResult *result, void *userdata) {
         JobStage stage;
         int error = result->error, r = 0;
 
-        /* A stuck job's stage is told by its phase: the looks never wait for a lock. */
-        stage = j->stage != STAGE_OVER ? j->stage : j->intent->phase == PHASE_UNDO ? STAGE_UNDO : STAGE_STEPS;
+        stage = j->stage != STAGE_OVER ? j->stage : j->stuck_in;
         if (result->event == RUN_SLOW) {
                 step = job_current_step(j);
                 job_log(j, LOG_WARNING, NULL, step, "a step takes longer than usual, waiting for the kernel");
@@ -464,11 +474,16 @@ static void on_run(const RunResult *result, void *userdata) {
                 return;
         }
         if (result->event == RUN_STUCK) {
+                j->stuck_in = j->stage;
                 job_end_stuck(j);
                 return;
         }
 
         j->census = census_waiter_free(j->census);
+        if (is_look(stage) && j->stage == STAGE_OVER) {
+                come_back_from_look(j, stage);
+                return;
+        }
         if (stage == STAGE_MEASURE) {
                 ladder_measured(j, error, result->data, result->size);
                 return;

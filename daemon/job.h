@@ -31,6 +31,7 @@ struct Job {
 
         JobState state;
         JobStage stage;
+        JobStage stuck_in; /* of a stuck job, whose stage is STAGE_OVER */
         Step look;         /* of both looks, and of a measurement */
         uint64_t look_began;
         Step restore;      /* a restore of power values, less the bridges that another GPU needs as they are */
