@@ -104,6 +104,40 @@ static void test_shipped(void) {
         assert_list(none.shared_nodes, "(none)");
 }
 
+/* Ids of cards and of their neighbours in the list; a pattern that is too wide takes a reset from a card that needs it. */
+static void test_shipped_rungs(void) {
+        static const char *const broken_by_bus[] = { "67C0", "67C9", "67DF", "6FDF", "67E0", "67EF", "67FF", "6980", "6987",
+                                                     "6995", "699F", "6860", "6864", "6869", "686F", "687F", "66A0", "66A7",
+                                                     "66AF", "738C", "7310", "731F", "7340", "734F", "7360", "7362" },
+                                 *const other[] = { "67C3", "67D1", "6FDE", "67E2", "67FE", "6982", "6996", "6865", "687E",
+                                                    "66A5", "738D", "7311", "7361", "7342", "15DD", "1900", "73BF", "744C" };
+
+        if (skip_without_namespace())
+                return;
+        for (size_t i = 0; i < G_N_ELEMENTS(broken_by_bus) + G_N_ELEMENTS(other); i++) {
+                bool breaks = i < G_N_ELEMENTS(broken_by_bus);
+                const char *id = breaks ? broken_by_bus[i] : other[i - G_N_ELEMENTS(broken_by_bus)];
+                g_autofree char *modalias = g_strdup_printf("pci:v00001002d0000%ssv00001002sd00000B36bc03sc00i00", id);
+                _cleanup_(quirks_done) Quirks q = {};
+
+                lookup(modalias, "amdgpu", &q);
+                assert_list(q.forbid_rungs, breaks ? "bus subordinate" : "(none)");
+                assert_list(q.allow_rungs, "(none)");
+        }
+}
+
+static void test_shipped_switched(void) {
+        _cleanup_(quirks_done) Quirks display = {}, usb = {};
+
+        if (skip_without_namespace())
+                return;
+        lookup("pci:v000010DEd00001C8Dsv00001043sd00001B30bc03sc02i00", NULL, &display);
+        assert_list(display.allow_rungs, "power-cycle");
+        assert_list(display.forbid_rungs, "(none)");
+        lookup("pci:v000010DEd00001AD8sv00001043sd00001B30bc0Csc03i30", NULL, &usb);
+        assert_list(usb.allow_rungs, "(none)");
+}
+
 static void test_card_over_driver(void) {
         static const char card[] = "pci:v00001234d00001111sv00001AF4sd00001100bc03sc80i00";
         _cleanup_(quirks_done) Quirks both = {}, driver = {}, only_card = {}, neither = {}, foreign = {};
@@ -184,6 +218,8 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/quirks/words", test_words);
         g_test_add_func("/quirks/word-limit", test_word_limit);
         g_test_add_func("/quirks/shipped", test_shipped);
+        g_test_add_func("/quirks/shipped-rungs", test_shipped_rungs);
+        g_test_add_func("/quirks/shipped-switched", test_shipped_switched);
         g_test_add_func("/quirks/card-over-driver", test_card_over_driver);
         g_test_add_func("/quirks/long-names", test_long_names);
         r = g_test_run();
