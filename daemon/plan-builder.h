@@ -43,7 +43,14 @@ bool modules_contain(char *const *modules, const char *name);
  * waiting for, the holders; then modules, consoles and the unbinds themselves. What is with VFIO is left alone. */
 int builder_check_leave(Builder *b);
 void builder_add_release(Builder *b);
-void builder_add_leave(Builder *b);
+/* Returns the driver that leaves its functions with its module, or NULL. */
+const char *builder_add_leave(Builder *b);
+/* The modules alone. */
+const char *builder_add_quiesce(Builder *b);
+
+/* plan-before.c: BeforeVfio=, between the host's drivers and VFIO. `left` is what builder_add_leave() returned. */
+int builder_check_before_vfio(Builder *b);
+void builder_add_before_vfio(Builder *b, const char *left);
 /* Whether a function that is not part of the plan is bound to that driver. */
 bool builder_needs_elsewhere(const Builder *b, const char *driver);
 

@@ -71,6 +71,8 @@ static int check_detach(Builder *b) {
         int r;
 
         r = check_group(b);
+        if (r == 0)
+                r = builder_check_before_vfio(b);
         return r == 0 ? builder_check_leave(b) : r;
 }
 
@@ -95,7 +97,9 @@ static void add_preparations(Builder *b) {
 }
 
 static void add_move(Builder *b) {
-        builder_add_leave(b);
+        const char *left = builder_add_leave(b);
+
+        builder_add_before_vfio(b, left);
         for (size_t i = b->n_claimed; i > 0; i--)
                 if (!plan_function_is_detached(b->claimed[i - 1]))
                         builder_add(b, VERB_BIND, b->claimed[i - 1]->address, b->drivers[i - 1], NULL);

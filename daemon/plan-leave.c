@@ -113,7 +113,7 @@ bool builder_needs_elsewhere(const Builder *b, const char *driver) {
 /* An unbind of nvidia with a reference left never returns (nv-pci.c nv_pci_remove_helper()), and modprobe -r refuses
  * where that would be so: so the modules go first, if no other card needs them. Returns the driver that leaves
  * its functions with its module, or NULL. */
-static const char *add_quiesce(Builder *b) {
+const char *builder_add_quiesce(Builder *b) {
         const Function *display = builder_display(b);
         char **unload = b->in->quirks ? b->in->quirks->unload : NULL;
         const char *losing[2 * ELEMENTSOF(b->claimed) + 1] = {}, *leaves = NULL;
@@ -140,8 +140,8 @@ static const char *add_quiesce(Builder *b) {
         return leaves;
 }
 
-void builder_add_leave(Builder *b) {
-        const char *left = add_quiesce(b);
+const char *builder_add_leave(Builder *b) {
+        const char *left = builder_add_quiesce(b);
 
         for (size_t i = 0; i < b->n_claimed; i++)
                 for (char **console = b->claimed[i]->consoles; console && *console; console++)
@@ -152,4 +152,5 @@ void builder_add_leave(Builder *b) {
                 if (f->driver && !plan_function_is_detached(f) && !streq_ptr(f->driver, left))
                         builder_add(b, VERB_UNBIND, f->address, f->driver, NULL);
         }
+        return left;
 }

@@ -13,6 +13,7 @@ typedef struct PlanCase {
         char **functions;
         GpuConfig config;   /* used if has_config; its strings are weak */
         bool has_config;
+        char *before_vfio[2]; /* for the configuration */
         Quirks quirks;
         Saved record;       /* used if has_record */
         bool has_record;

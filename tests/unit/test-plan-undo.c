@@ -18,6 +18,7 @@ typedef struct Scenario {
         const char *driverless; /* one that had no driver */
         const char *overridden; /* one whose driver_override the administrator had set to its driver */
         bool without_record;    /* gpuptd has forgotten where it came from */
+        const char *before;     /* BeforeVfio= */
 } Scenario;
 
 static const Scenario scenarios[] = {
@@ -34,6 +35,9 @@ static const Scenario scenarios[] = {
         { "laptop-display-driverless", build_laptop, LAPTOP, .driverless = LAPTOP },
         { "laptop-overridden", build_laptop, LAPTOP, .overridden = LAPTOP },
         { "laptop-without-record", build_laptop, LAPTOP, .without_record = true },
+        { "laptop-reset", build_laptop, LAPTOP, .before = "reset" },
+        { "laptop-refresh", build_laptop, LAPTOP, .before = "refresh" },
+        { "pair-refresh", build_pair, PAIR, .nvidia = true, .before = "display:refresh" },
         { .name = "desktop", .machine = build_desktop, .gpu = DESKTOP },
         { "desktop-force", build_desktop, DESKTOP, .force = true, .access = true },
         { "desktop-usb-detached", build_desktop, DESKTOP, .with_vfio = "0000:08:00.2" },
@@ -62,6 +66,13 @@ static PlanCase *make_case(const Scenario *s) {
                 build_driver(c->snapshot, s->with_vfio, "vfio-pci");
         if (s->driverless)
                 build_driver(c->snapshot, s->driverless, NULL);
+        if (s->before) {
+                c->before_vfio[0] = (char *) s->before;
+                c->config.before_vfio = c->before_vfio;
+                c->has_config = true;
+                build_strv(&plan_case_function(c, s->gpu)->switches, "bbswitch");
+                build_strv(&plan_case_function(c, c->functions[1])->reset_methods, "flr");
+        }
         c->options.force = s->force;
         c->options.access = s->access;
         c->options.uid = 1000;

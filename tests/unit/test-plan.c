@@ -538,6 +538,37 @@ static void test_idle_power(void) {
         assert_says(c, OPERATION_DETACH, "idle-power 0000:01:00.0 on 0000:01:00.1 on\n", true);
 }
 
+/* Between the unbinds and the binds; a refresh binds the host's driver once more. */
+static void test_before_vfio(void) {
+        char *reset[] = { (char *) "audio:reset", NULL }, *refresh[] = { (char *) "refresh", NULL };
+        g_autoptr(PlanCase) c = plan_case_new(build_laptop(), LAPTOP);
+
+        c->has_config = true;
+        c->config.before_vfio = reset;
+        build_strv(&plan_case_function(c, "0000:01:00.1")->reset_methods, "flr");
+        assert_says(c, OPERATION_DETACH, "unbind 0000:01:00.0 nouveau\nreset 0000:01:00.1 " E "\nbind 0000:01:00.0 vfio-pci\n", true);
+
+        c->config.before_vfio = refresh;
+        plan_case_refused(c, OPERATION_DETACH, PLAN_E_NOT_SUPPORTED, "bbswitch");
+        build_strv(&plan_case_function(c, LAPTOP)->switches, "bbswitch");
+        build_strv(&plan_case_function(c, LAPTOP)->switches, "nvhda");
+        assert_says(c, OPERATION_DETACH,
+                    "unbind 0000:01:00.0 nouveau\n"
+                    "switch-power bbswitch OFF\n"
+                    "switch-power nvhda OFF\n"
+                    "switch-power bbswitch ON\n"
+                    "switch-power nvhda ON\n"
+                    "rebind 0000:01:00.0 nouveau\n"
+                    "unbind 0000:01:00.0 nouveau\n"
+                    "override 0000:01:00.0 vfio-pci\n"
+                    "bind 0000:01:00.0 vfio-pci\n",
+                    true);
+        /* What is with VFIO already is left as it is. */
+        build_driver(c->snapshot, LAPTOP, "vfio-pci");
+        build_driver(c->snapshot, "0000:01:00.1", "vfio-pci");
+        assert_says(c, OPERATION_DETACH, "switch-power", false);
+}
+
 /* ---- unload ---- */
 
 static void test_unload(void) {
@@ -741,6 +772,7 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/plan/wait", test_wait);
         g_test_add_func("/plan/stop-units", test_stop_units);
         g_test_add_func("/plan/idle-power", test_idle_power);
+        g_test_add_func("/plan/before-vfio", test_before_vfio);
         g_test_add_func("/plan/unload", test_unload);
         g_test_add_func("/plan/unload-two-heads", test_unload_two_heads);
         g_test_add_func("/plan/no-device", test_no_device);
