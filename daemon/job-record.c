@@ -22,7 +22,8 @@ static int remember_value(const Job *j, const SavedValue *v) {
 
 /* What a done detach, or one that could not be undone, leaves for the attach that will restore it. */
 int job_remember_host(Job *j) {
-        static const char *const keys[] = { "driver", "override", "power-control", "d3cold", "reset-method", "drm", "console" };
+        static const char *const keys[] = { "driver", "override", "power-control", "d3cold", "reset-method", "drm", "screens",
+                                            "console" };
         Gpu *g = j->gpu;
         int r = 0;
 

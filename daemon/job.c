@@ -98,6 +98,21 @@ const Step *job_current_step(const Job *j) {
         return j->intent->begun > 0 && j->intent->begun <= plan->n ? plan->steps + j->intent->begun - 1 : NULL;
 }
 
+/* "HDMI-A-1,DP-1": where a screen is. NULL: nowhere. Newly allocated. */
+static char *list_screens(const Function *f) {
+        _cleanup_free_ char *list = NULL;
+
+        for (size_t i = 0; i < f->n_connectors; i++) {
+                _cleanup_free_ char *before = TAKE_PTR(list);
+
+                if (!streq(f->connectors[i].status, "connected"))
+                        list = TAKE_PTR(before);
+                else if (asprintf(&list, "%s%s%s", strempty(before), before ? "," : "", f->connectors[i].name) < 0)
+                        list = NULL;
+        }
+        return TAKE_PTR(list);
+}
+
 /* The functions that this job moves, and the facts about them that the way back needs and that no step reads. */
 static int collect_functions(Job *j) {
         char **functions = j->options.functions ?: j->gpu->functions;
@@ -105,8 +120,11 @@ static int collect_functions(Job *j) {
 
         for (char **a = functions; *a && r >= 0; a++) {
                 const Function *f = snapshot_find(j->gpu->host->snapshot, *a);
+                _cleanup_free_ char *screens = f ? list_screens(f) : NULL;
 
                 r = strv_extend(&j->intent->functions, *a);
+                if (screens && r >= 0)
+                        r = saved_add(&j->intent->saved, *a, "screens", screens);
                 for (size_t i = 0; f && i < f->n_nodes && r >= 0; i++)
                         if (startswith(f->nodes[i].path, "/dev/dri/"))
                                 r = saved_add(&j->intent->saved, *a, "drm", "yes");

@@ -139,6 +139,22 @@ static void add_move_home(Builder *b) {
         }
 }
 
+/* A driver needs some seconds to see what is plugged in, and a cable may have been pulled meanwhile. */
+static int add_wait_screen(Builder *b, const Function *display) {
+        _cleanup_free_ char *list = strdup(builder_recorded(b, display, "screens"));
+        _cleanup_strv_free_ char **arguments = NULL;
+        char *state = NULL;
+        int r;
+
+        r = list ? strv_extend(&arguments, "5") : -ENOMEM;
+        for (char *name = list ? strtok_r(list, ",", &state) : NULL; name && r >= 0; name = strtok_r(NULL, ",", &state))
+                r = strv_extend(&arguments, name);
+        if (r < 0 || strv_length(arguments) < 2)
+                return r;
+        builder_add_strv(b, VERB_WAIT_SCREEN, display->address, arguments);
+        return b->r;
+}
+
 int builder_attach(Builder *b) {
         const Function *display = builder_display(b);
         bool moves = false, display_moves = false;
@@ -166,6 +182,8 @@ int builder_attach(Builder *b) {
         add_move_home(b);
         if (display_moves && builder_recorded(b, display, "drm"))
                 builder_add_seconds(b, VERB_WAIT_DRM, display->address, 10);
+        if (b->r >= 0 && display_moves && builder_recorded(b, display, "screens"))
+                b->r = add_wait_screen(b, display);
         /* nvidia's probe turns them off and nobody turns them on again (kernel-open/nvidia/nv-pci.c nv_pci_probe()). */
         if (display_moves && display->vga_decodes)
                 builder_add(b, VERB_RESTORE_DECODES, display->address, NULL, NULL);

@@ -55,6 +55,7 @@ static const VerbRow verb_rows[_VERB_MAX] = {
         ROW(VERB_REBIND, "rebind", WORKER, 10, 60, true, "reserve $t for $1 and bind it", NULL),
         ROW(VERB_PROBE, "probe", WORKER, 10, 60, true, "let the kernel choose a driver for $t", NULL),
         ROW(VERB_WAIT_DRM, "wait-drm", WORKER, 10, 75, false, "wait for the DRM node of $t", NULL),
+        ROW(VERB_WAIT_SCREEN, "wait-screen", WORKER, 10, 75, false, "wait up to $1 s until $t sees its screen again", NULL),
 
         ROW(VERB_ASK_SOUND, "ask-sound", WORKER, 3, 30, true, "ask the sound servers to let go of $1", NULL),
         ROW(VERB_RETURN_SOUND, "return-sound", WORKER, 3, 30, true, "give $1 back to the sound servers", NULL),
@@ -94,7 +95,7 @@ const VerbInfo *verb_info(Verb v) {
 }
 
 bool verb_is_optional(Verb v) {
-        return v == VERB_RESTORE_DECODES;
+        return v == VERB_RESTORE_DECODES || v == VERB_WAIT_SCREEN;
 }
 
 int step_init(Step *s, Verb verb, const char *target, char *const *arguments) {

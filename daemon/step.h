@@ -70,6 +70,7 @@ typedef enum Verb {
                               *   unbind */
         VERB_PROBE,          /* ADDR: override cleared, the kernel's own match by drivers_probe; -> `driver NAME` */
         VERB_WAIT_DRM,       /* ADDR SECONDS: until the function has a DRM node (-ETIMEDOUT) */
+        VERB_WAIT_SCREEN,    /* ADDR SECONDS CONNECTOR…: until one of them ("HDMI-A-1") has a screen (-ETIMEDOUT) */
         /* Asking. */
         VERB_ASK_SOUND,      /* ADDR CARD: synthetic `remove` on the sound card, ACLs of its nodes dropped;
                               *   -> `saved PATH acl HEX` for each node that had one */

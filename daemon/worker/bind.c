@@ -383,15 +383,23 @@ static bool has_drm_node(const PciDevice *d) {
         return false;
 }
 
-int verb_wait_drm(Work *w) {
-        _cleanup_(pci_device_done) PciDevice d = PCI_DEVICE_INIT;
-        uint64_t seconds, deadline;
-        int r;
+static int parse_limit(Work *w, uint64_t *ret_deadline) {
+        uint64_t seconds;
 
         if (parse_u64(w->arguments[0], 60, &seconds) < 0)
                 return work_fail(w, -EINVAL, "'%s' is not a time of at most 60 s", w->arguments[0]);
-        deadline = monotonic_usec() + seconds * USEC_PER_SEC;
-        r = pci_device_open(w, w->target, &d);
+        *ret_deadline = monotonic_usec() + seconds * USEC_PER_SEC;
+        return 0;
+}
+
+int verb_wait_drm(Work *w) {
+        _cleanup_(pci_device_done) PciDevice d = PCI_DEVICE_INIT;
+        uint64_t deadline;
+        int r;
+
+        r = parse_limit(w, &deadline);
+        if (r >= 0)
+                r = pci_device_open(w, w->target, &d);
         if (r < 0)
                 return r;
         while (!has_drm_node(&d)) {
@@ -404,4 +412,42 @@ int verb_wait_drm(Work *w) {
                         return work_fail(w, -ETIMEDOUT, "waiting for the DRM node of %s", d.address);
         }
         return 0;
+}
+
+/* The cached state: to have it probed anew is the driver's business (drivers/gpu/drm/drm_sysfs.c status_show()). */
+static bool has_screen(const PciDevice *d, const char *connector) {
+        _cleanup_closedir_ DIR *dir = open_directory_at(d->fd, "drm");
+
+        for (struct dirent *e; dir && (e = readdir(dir));) {
+                _cleanup_free_ char *status = NULL;
+                char path[3 * NAME_MAX];
+
+                if (!startswith(e->d_name, "card"))
+                        continue;
+                (void) snprintf(path, sizeof(path), "%s/%s-%s/status", e->d_name, e->d_name, connector);
+                if (read_line_at(dirfd(dir), path, &status) >= 0 && streq(status, "connected"))
+                        return true;
+        }
+        return false;
+}
+
+int verb_wait_screen(Work *w) {
+        _cleanup_(pci_device_done) PciDevice d = PCI_DEVICE_INIT;
+        uint64_t deadline;
+        int r;
+
+        r = parse_limit(w, &deadline);
+        for (size_t i = 1; i < w->n && r >= 0; i++)
+                if (!name_valid(w->arguments[i]))
+                        r = work_fail(w, -EINVAL, "'%s' is not the name of a connector", w->arguments[i]);
+        if (r >= 0)
+                r = pci_device_open(w, w->target, &d);
+        if (r < 0)
+                return r;
+        do {
+                for (size_t i = 1; i < w->n; i++)
+                        if (has_screen(&d, w->arguments[i]))
+                                return 0;
+        } while (wait_a_moment(deadline));
+        return work_fail(w, -ETIMEDOUT, "waiting for a screen on %s", d.address);
 }

@@ -16,3 +16,4 @@ int verb_bind(Work *w);
 int verb_rebind(Work *w);
 int verb_probe(Work *w);
 int verb_wait_drm(Work *w);
+int verb_wait_screen(Work *w);

@@ -70,6 +70,7 @@ static const Handler handlers[_VERB_MAX] = {
         [VERB_REBIND] = { verb_rebind, 1, 0 },
         [VERB_PROBE] = { verb_probe, 0, 0 },
         [VERB_WAIT_DRM] = { verb_wait_drm, 1, 0 },
+        [VERB_WAIT_SCREEN] = { verb_wait_screen, 2, 1 },
         [VERB_ASK_SOUND] = { verb_ask_sound, 1, 0 },
         [VERB_RETURN_SOUND] = { verb_return_sound, 1, 2 },
         [VERB_END] = { verb_end, 2, 0 },

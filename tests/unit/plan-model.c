@@ -386,6 +386,7 @@ int model_run(Model *m, const Step *s, Saved *saved) {
         case VERB_VENDOR_RESET:
         case VERB_SUSPEND:
         case VERB_WAIT_DRM:
+        case VERB_WAIT_SCREEN:
         case VERB_END:
         case VERB_ASK:
         case VERB_WAIT_ASKED:

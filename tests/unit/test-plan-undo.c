@@ -221,7 +221,7 @@ static void check_rungs(const Scenario *s, const Model *first, PlanCase *c) {
 
 /* As the daemon keeps it (job.c remember_host()). */
 static void remember(PlanCase *c, const Plan *p, const Saved *saved) {
-        static const char *const keys[] = { "driver", "override", "power-control", "d3cold", "drm", "console" };
+        static const char *const keys[] = { "driver", "override", "power-control", "d3cold", "drm", "screens", "console" };
 
         c->has_record = true;
         for (size_t i = 0; i < saved->n; i++) {

@@ -189,6 +189,7 @@ static void test_attach_pair(void) {
         record(c, "0000:3b:00.0", "power-control", "on");
         record(c, "0000:3b:00.0", "d3cold", "1");
         record(c, "0000:3b:00.0", "drm", "yes");
+        record(c, "0000:3b:00.0", "screens", "DP-1,HDMI-A-1");
         record(c, "0000:3b:00.1", "driver", "snd_hda_intel");
         record(c, "0000:3b:00.1", "override", "snd_hda_intel");
         record(c, "0000:3b:00.1", "power-control", "auto");
@@ -216,6 +217,7 @@ static void test_attach_pair(void) {
                      "bind 0000:3b:00.0 nvidia\n"
                      "bind 0000:3b:00.1 snd_hda_intel\n"
                      "wait-drm 0000:3b:00.0 10\n"
+                     "wait-screen 0000:3b:00.0 5 DP-1 HDMI-A-1\n"
                      "override 0000:3b:00.1 snd_hda_intel\n"
                      "override 0000:3b:00.0 " E "\n"
                      "restore-console vtcon1\n"
