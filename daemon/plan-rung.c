@@ -221,7 +221,7 @@ static int add_subordinate(Builder *b) {
                 return builder_refuse(b, PLAN_E_NOT_SUPPORTED, "%s is on a root bus, which cannot be reset.", display->address);
         if (!bridge->resets_below)
                 return builder_refuse(b, PLAN_E_NOT_SUPPORTED,
-                                      "This kernel cannot reset what is below %s as a whole (it has no reset_subordinate).",
+                                      "This kernel has no reset_subordinate, which resets all that is below %s.",
                                       bridge->address);
         r = refuse_stranger(b, bridge->address);
         if (r != 0)
