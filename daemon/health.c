@@ -78,9 +78,8 @@ const char *health_report_worst(const HealthReport *r) {
 
 /* ---- what a worker measured ---- */
 
-static bool may_sleep(const Function *f) {
-        return streq_ptr(f->runtime_status, "suspended") || streq_ptr(f->runtime_status, "suspending") ||
-               streq_ptr(f->runtime_status, "resuming");
+static bool may_sleep(const Measured *m) {
+        return m->runtime && !streq(m->runtime, "active") && !streq(m->runtime, "unsupported");
 }
 
 static int judge_config(const Measured *m, HealthReport *r, bool *ret_alive) {
@@ -97,17 +96,17 @@ static int judge_config(const Measured *m, HealthReport *r, bool *ret_alive) {
 }
 
 static int judge_power(const Function *f, const Measured *m, HealthReport *r) {
-        if (streq_ptr(f->runtime_status, "error"))
+        if (streq_ptr(m->runtime, "error"))
                 return health_report_add(r, SEVERITY_ERROR, "power-state",
                                          "Runtime power management of %s has failed: it was not possible to wake it.", f->address);
-        if (m->dstate > 0 && !may_sleep(f))
+        if (m->dstate > 0 && !may_sleep(m))
                 return health_report_add(r, SEVERITY_ERROR, "power-state", "%s stays in D%i although it is to be awake.",
                                          f->address, m->dstate);
         return 0;
 }
 
 static int judge_link(const Function *f, const Measured *m, HealthReport *r) {
-        if (!m->has_link || may_sleep(f))
+        if (!m->has_link || may_sleep(m))
                 return 0;
         if (m->link_active == 0)
                 return health_report_add(r, SEVERITY_ERROR, "link", "The PCIe link of %s is down.", f->address);

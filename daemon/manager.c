@@ -327,7 +327,8 @@ static void on_job_ended(Job *j, void *userdata) {
         m->hooks.job_removed(m, j);
         /* A lease whose detach came to nothing, or whose GPU somebody else has taken back. */
         if (lease && !lease->released &&
-            ((j->intent->operation == OPERATION_DETACH) != (j->result == RESULT_DONE)))
+            ((j->intent->operation == OPERATION_DETACH && j->result != RESULT_DONE) ||
+             (j->intent->operation == OPERATION_ATTACH && j->result == RESULT_DONE)))
                 manager_end_lease(m, lease);
         if ((j->intent->operation == OPERATION_ATTACH || j->closing) && j->result == RESULT_DONE && j->intent->plan->n > 0)
                 after_move(j->gpu, j->since);

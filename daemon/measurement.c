@@ -13,6 +13,7 @@
 #define LINK_WIDTH_MAX 63U /* six bits */
 
 static const char *const sensor_kinds[] = { "temp", "fan", "power", "pwm" };
+static const char *const runtime_words[] = { "active", "suspended", "suspending", "resuming", "error", "unsupported", "changing" };
 static const char *const decodes_words[] = { "io+mem", "io", "mem", "none" };
 
 bool sensor_name_valid(const char *name) {
@@ -39,6 +40,7 @@ int sensor_parse_value(const char *s, int64_t *ret) {
 }
 
 static void measured_done(Measured *f) {
+        free(f->runtime);
         free(f->decodes);
         for (size_t i = 0; i < f->n_sensors; i++)
                 free(f->sensors[i].name);
@@ -144,6 +146,15 @@ static int read_bar(Measured *f, char *const *words) {
         return 0;
 }
 
+static int read_runtime(Measured *f, char *const *words) {
+        if (f->runtime)
+                return -EBADMSG;
+        for (size_t i = 0; i < ELEMENTSOF(runtime_words); i++)
+                if (streq(words[2], runtime_words[i]))
+                        return free_and_strdup(&f->runtime, words[2]);
+        return -EBADMSG;
+}
+
 static int read_decodes(Measured *f, char *const *words) {
         if (f->decodes)
                 return -EBADMSG;
@@ -182,6 +193,7 @@ static const struct {
 } lines[] = {
         { "measured", 4, read_measured },
         { "dstate", 3, read_dstate },
+        { "runtime", 3, read_runtime },
         { "link", 7, read_link },
         { "bar", 4, read_bar },
         { "decodes", 3, read_decodes },
@@ -241,6 +253,8 @@ static void write_function(const Measured *f, FILE *out) {
                 (void) snprintf(first, sizeof(first), "%i", f->dstate);
                 words_write(out, "dstate", f->address, first, NULL);
         }
+        if (f->runtime)
+                words_write(out, "runtime", f->address, f->runtime, NULL);
         if (f->has_link)
                 write_link(f, out);
         for (unsigned i = 0; i < MEASURED_BARS; i++) {

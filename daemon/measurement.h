@@ -6,6 +6,8 @@
  *
  *      measured ADDR VENDOR HEADER     config space: vendor id and header type, hex ("ffff", "7f": all ones)
  *      dstate ADDR N                   PMCSR: 0 … 3 (PCI Power Management 1.2, 3.2.4)
+ *      runtime ADDR WORD               its runtime_status before and after those were read: active, suspended, suspending,
+ *                                      resuming, error, unsupported; "changing" if the two differ
  *      link ADDR SPEED WIDTH MAXSPEED MAXWIDTH ACTIVE   PCIe link of the function: speeds as the code of LNKSTA (1: 2.5
  *                                      GT/s …), lanes; ACTIVE yes, no, or - where the port above does not report it
  *                                      (PCIe 7.5.3.8; Data Link Layer Link Active of the port above). Of a function that
@@ -38,6 +40,7 @@ typedef struct Measured {
         bool read;              /* there was a `measured` line: the config space could be read at all */
         uint16_t vendor;
         uint8_t header_type;
+        char *runtime;          /* NULL: not known */
         int dstate;             /* -1: it has no power management capability */
         bool has_link;
         unsigned link_speed, link_width, link_max_speed, link_max_width;

@@ -124,10 +124,17 @@ static void measure_config(const PciDevice *d, Measured *f) {
         measure_link(d, &c, f);
 }
 
+/* What rests is in a lower power state, as it may; but only who looks at both at once can tell. */
+static int read_runtime(const PciDevice *d, char **ret) {
+        int r = read_line_at(d->fd, "power/runtime_status", ret);
+
+        return r == -ENOMEM ? r : 0;
+}
+
 static int measure_one(Work *w, const char *address) {
         _cleanup_(pci_device_done) PciDevice d = PCI_DEVICE_INIT;
         Measured f = { .dstate = -1, .link_active = -1 };
-        _cleanup_free_ char *decodes = NULL;
+        _cleanup_free_ char *decodes = NULL, *before = NULL, *after = NULL;
         int r;
 
         r = pci_device_open(w, address, &d);
@@ -136,7 +143,13 @@ static int measure_one(Work *w, const char *address) {
         if (r < 0)
                 return r;
         memcpy(f.address, d.address, sizeof(f.address));
+        r = read_runtime(&d, &before);
+        if (r < 0)
+                return r;
         measure_config(&d, &f);
+        r = read_runtime(&d, &after);
+        if (r < 0)
+                return r;
         measure_bars(&d, &f);
         r = read_vga_decodes(d.address, &decodes);
         if (r < 0)
@@ -145,6 +158,7 @@ static int measure_one(Work *w, const char *address) {
         if (pci_device_gone(&d))
                 return 0;
         f.decodes = decodes;
+        f.runtime = streq_ptr(before, after) ? after : (char *) "changing";
         measurement_write(&(Measurement) { .functions = &f, .n = 1 }, w->answer);
         return 0;
 }

@@ -10,6 +10,7 @@
 
 static const char whole[] = "measured 0000:3b:00.0 10de 00\n"
                             "dstate 0000:3b:00.0 3\n"
+                            "runtime 0000:3b:00.0 suspended\n"
                             "link 0000:3b:00.0 1 8 4 16 yes\n"
                             "bar 0000:3b:00.0 1 268435456\n"
                             "bar 0000:3b:00.0 3 33554432\n"
@@ -88,7 +89,7 @@ static void test_bad_lines(void) {
                 "measured\n", "measured 0000:01:00.0\n", "measured 0000:01:00.0 10de\n", "measured 0000:01:00.0 10de 00 1\n",
                 "measured 01:00.0 10de 00\n", "measured 0000:01:00.0 110de 00\n", "measured 0000:01:00.0 10de 80\n",
                 "measured 0000:01:00.0 0x10 00\n", "measured 0000:01:00.0 10de 00\nmeasured 0000:01:00.0 10de 00\n",
-                "dstate 0000:01:00.0 4\n", "dstate 0000:01:00.0 -1\n", "dstate 0000:01:00.0 0\ndstate 0000:01:00.0 0\n",
+                "dstate 0000:01:00.0 4\n", "runtime 0000:01:00.0 lazy\n", "runtime 0000:01:00.0 active\nruntime 0000:01:00.0 active\n", "dstate 0000:01:00.0 -1\n", "dstate 0000:01:00.0 0\ndstate 0000:01:00.0 0\n",
                 "link 0000:01:00.0 1 8 4 16\n", "link 0000:01:00.0 1 8 4 16 maybe\n", "link 0000:01:00.0 16 8 4 16 yes\n",
                 "link 0000:01:00.0 1 64 4 16 yes\n", "link 0000:01:00.0 1 1 1 1 -\nlink 0000:01:00.0 1 1 1 1 -\n",
                 "bar 0000:01:00.0 6 16\n", "bar 0000:01:00.0 0 0\n", "bar 0000:01:00.0 0 0x10\n",
