@@ -67,10 +67,8 @@ static void climb(Job *j) {
         else if (r == 0)
                 /* The message is made of what was tried: ladder_tell_result(). */
                 job_refuse(j, j->intent->operation == OPERATION_ATTACH ? GPUPT_ERROR_UNREACHABLE : GPUPT_ERROR_RESET_FAILED, "");
-        else {
-                (void) sd_event_now(j->gpu->host->event, CLOCK_MONOTONIC, &j->since);
+        else
                 job_begin_plan(j);
-        }
 }
 
 /* Who holds the card is in the way of every rung; what the card does not answer is the next rung's business. */
@@ -91,7 +89,8 @@ static int end_rung(Job *j, bool well) {
                 line = NULL;
                 return -ENOMEM;
         }
-        if (well)
+        /* What failed is not what made it well. */
+        if (well && !j->failure)
                 j->helped = rung;
         job_log(j, LOG_NOTICE, NULL, NULL, line);
         return intent_end_rung(j->intent, j->undo ? j->undo->n : 0, outcome);

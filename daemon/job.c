@@ -247,6 +247,7 @@ static int begin_step(Job *j, const Plan *plan) {
 
         j->intent->begun++;
         j->intent->worker_pid = 0;
+        (void) sd_event_now(j->gpu->host->event, CLOCK_MONOTONIC, &j->step_began);
         if (verb_info(step->verb)->executor == EXECUTOR_WORKER) {
                 r = step_runner_worker(j->runner, &j->intent->worker_pid);
                 if (r >= 0)
@@ -295,6 +296,9 @@ static void job_next(Job *j) {
                 return;
         }
         if (j->intent->begun >= plan->n && j->stage == STAGE_STEPS && j->intent->rung >= 0) {
+                /* What a sick card makes the kernel say while it is led away from its driver is said of the illness, not
+                 * of the rung; and a rung that failed before its end has ended nothing. */
+                j->since = j->step_began;
                 turn_back(j, NULL, NULL);
                 return;
         }
@@ -549,6 +553,7 @@ static int job_alloc(Gpu *g, Job **ret) {
                 return -ENOMEM;
         *j = (Job) { .gpu = g, .state = JOB_WAITING, .error = "", .helped = _RUNG_INVALID };
         (void) sd_event_now(g->host->event, CLOCK_MONOTONIC, &j->since);
+        j->step_began = j->since;
         *ret = j;
         return 0;
 }

@@ -47,7 +47,8 @@ struct Job {
 
         /* Of the ladder. */
         Checkup *checkup;
-        uint64_t since;    /* CLOCK_MONOTONIC: when the job, or its last rung, began */
+        uint64_t since;    /* CLOCK_MONOTONIC: when the job began, or the decisive step of the last rung, its last one */
+        uint64_t step_began;
         bool examined;     /* once, so that the next two are known */
         Health health_before;
         bool to_vfio;      /* it was, or is to be, detached */
