@@ -58,14 +58,35 @@ Scene *scene_new_without_daemon(const char *topology) {
         return s;
 }
 
+Scene *scene_new_with(const char *topology, const char *lines) {
+        g_autofree char *text = g_strdup_printf("include " SOURCE_ROOT "/tests/sim/topologies/%s.topology\n%s\n", topology, lines),
+                        *path = NULL;
+        Scene *s;
+        int fd;
+
+        fd = g_file_open_tmp("gpuptd-XXXXXX.topology", &path, NULL);
+        g_assert_cmpint(fd, >=, 0);
+        (void) close(fd);
+        g_assert_true(g_file_set_contents(path, text, -1, NULL));
+        s = scene_new_without_daemon(path);
+        (void) unlink(path);
+        return s;
+}
+
 /* g_error() ends a program by a trap; the daemon's log is shown on an abort. */
 static void on_trap(_unused_ int signo) {
         abort();
 }
 
 void scene_start(Scene *s) {
+        const char *level = getenv("GPUPT_TEST_LOG_LEVEL");
+
         sim_daemon_start(s->m, s->environment);
         (void) signal(SIGTRAP, on_trap);
+        if (level)
+                g_assert_cmpint(sd_bus_set_property(sim_bus(s->m), GPUPT_BUS_NAME, "/org/freedesktop/LogControl1",
+                                                    "org.freedesktop.LogControl1", "LogLevel", NULL, "s", level),
+                                >=, 0);
         if (s->jobs)
                 return;
         s->caller = sim_bus(s->m);
@@ -249,7 +270,7 @@ const JobEnd *job_wait(Scene *s, const char *path) {
         return end;
 }
 
-static const JobEnd *run_job(Scene *s, const char *method, const char *gpu, const char *options) {
+const JobEnd *run_job(Scene *s, const char *method, const char *gpu, const char *options) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = new_call(s, s->caller, method, gpu, options),
                                                         *reply = NULL;
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
@@ -279,6 +300,36 @@ const char *job_start(Scene *s, const char *method, const char *gpu, const char 
                 g_error("%s of %s is refused: %s: %s", method, gpu, error.name, error.message);
         g_assert_cmpint(sd_bus_message_read(reply, "o", &path), >=, 0);
         return keep(s, g_strdup(path));
+}
+
+const char *job_next(Scene *s, SimRecorder *signals) {
+        sd_bus_message *m = sim_recorder_wait(signals, "JobNew");
+        const char *path;
+        uint32_t id;
+
+        g_assert_cmpint(sd_bus_message_read(m, "uo", &id, &path), >=, 0);
+        return keep(s, g_strdup(path));
+}
+
+const char *rungs_walked(Scene *s) {
+        static const char *const rungs[] = {
+                "wake", "flr", "af_flr", "device_specific", "acpi", "pm", "bus", "subordinate", "remove-rescan", "driver",
+                "bridge", "slot", "power-cycle", "suspend-cycle",
+        };
+        const char *log = sim_daemon_log(s->m);
+        g_auto(GStrv) lines = g_strsplit(log + MIN(s->log_seen, strlen(log)), "\n", -1);
+        GString *out = g_string_new(NULL);
+
+        s->log_seen = strlen(log);
+        /* "notice: 0000:01:00.0: flr: had no effect" */
+        for (char **l = lines; *l; l++) {
+                g_auto(GStrv) parts = g_strsplit(*l, ": ", 4);
+
+                for (size_t i = 0; i < ELEMENTSOF(rungs) && g_strv_length(parts) == 4; i++)
+                        if (streq(parts[2], rungs[i]))
+                                g_string_append_printf(out, "%s%s", out->len > 0 ? " " : "", rungs[i]);
+        }
+        return keep(s, g_string_free(out, false));
 }
 
 const char *job_property(Scene *s, const char *path, const char *property) {

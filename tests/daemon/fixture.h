@@ -39,6 +39,7 @@ typedef struct Scene {
         SimRecorder *jobs;   /* of JobRemoved alone */
         GPtrArray *ends;     /* of JobEnd, as they came */
         GPtrArray *strings;
+        size_t log_seen;     /* by rungs_walked() */
 } Scene;
 
 /* The machine with its daemon. Then pairs of a path and a text: files that are there before the daemon is. */
@@ -47,6 +48,8 @@ Scene *scene_new(const char *topology, ...) G_GNUC_NULL_TERMINATED;
 bool scene_be_user(Scene *s);
 /* The machine alone; the caller starts the daemon by scene_start(). */
 Scene *scene_new_without_daemon(const char *topology);
+/* Likewise, of one of the topologies with these lines behind it. */
+Scene *scene_new_with(const char *topology, const char *lines);
 void scene_start(Scene *s);
 void scene_free(Scene *s);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Scene, scene_free)
@@ -61,9 +64,15 @@ const char *gpu_path(Scene *s, const char *address);
 /* Calls. Options as above; an option that the list does not know becomes a string. */
 const JobEnd *detach(Scene *s, const char *gpu, const char *options);
 const JobEnd *attach(Scene *s, const char *gpu, const char *options);
+/* Any method that starts a job, and its end. */
+const JobEnd *run_job(Scene *s, const char *method, const char *gpu, const char *options);
 /* Until the reply: the job's path. Ends the test if it is refused. */
 const char *job_start(Scene *s, const char *method, const char *gpu, const char *options);
 const JobEnd *job_wait(Scene *s, const char *path);
+/* The next job of whoever: what the daemon begins by itself. The recorder is older than the job. */
+const char *job_next(Scene *s, SimRecorder *signals);
+/* "flr remove-rescan": the rungs of the reset ladder that were climbed since this was last asked, in that order. */
+const char *rungs_walked(Scene *s);
 /* NULL once it is over. */
 const char *job_property(Scene *s, const char *path, const char *property);
 /* "VERB TARGET" of every step, or NULL and the error's name in *ret_error. */

@@ -293,19 +293,10 @@ static void test_busy(void) {
 
 /* ---- VFCT ---- */
 
-/* One of the topologies with these lines behind it. */
 static Scene *scene_with(const char *topology, const char *lines) {
-        g_autofree char *text = g_strdup_printf("include " SOURCE_ROOT "/tests/sim/topologies/%s.topology\n%s\n", topology, lines),
-                        *path = NULL;
-        Scene *s;
-        int fd;
+        Scene *s = scene_new_with(topology, lines);
 
-        fd = g_file_open_tmp("test-rom-XXXXXX", &path, NULL);
-        g_assert_cmpint(fd, >=, 0);
-        (void) close(fd);
-        g_assert_true(g_file_set_contents(path, text, -1, NULL));
-        s = scene_new(path, NULL);
-        (void) g_unlink(path);
+        scene_start(s);
         return s;
 }
 
