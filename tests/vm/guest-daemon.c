@@ -115,6 +115,18 @@ char *gpu_call(const char *address, const char *method) {
         return name;
 }
 
+char *gpu_phase(const char *address, const char *phase) {
+        g_autofree char *path = gpu_path(address);
+        sd_bus_error error = SD_BUS_ERROR_NULL;
+        char *name;
+
+        (void) sd_bus_call_method(system_bus(), GPUPT_BUS_NAME, path, GPUPT_GPU_INTERFACE, "VmPhase", &error, NULL, "sssa{sv}",
+                                  "qemu", NESTED_NAME, phase, 0);
+        name = g_strdup(error.name);
+        sd_bus_error_free(&error);
+        return name;
+}
+
 char *gpu_last_job(const char *address, const char *key) {
         g_autofree char *path = gpu_path(address);
         sd_bus_message *reply = NULL;
@@ -174,21 +186,29 @@ static void wait_for_signals(bool (*reached)(const void *userdata), const void *
 }
 
 typedef struct Wanted {
-        const char *address, *state;
+        const char *address, *property, *value;
 } Wanted;
 
-static bool state_is(const void *userdata) {
+static bool property_is(const void *userdata) {
         const Wanted *w = userdata;
-        g_autofree char *state = gpu_try_get(w->address, "State");
+        g_autofree char *value = gpu_try_get(w->address, w->property);
 
-        return state && g_str_equal(state, w->state);
+        return value && g_str_equal(value, w->value);
+}
+
+static void wait_property(const char *address, const char *property, const char *value) {
+        Wanted w = { .address = address, .property = property, .value = value };
+        g_autofree char *what = g_strdup_printf("%s of %s to be %s", property, address, value);
+
+        wait_for_signals(property_is, &w, what);
 }
 
 void gpu_wait_state(const char *address, const char *state) {
-        Wanted w = { .address = address, .state = state };
-        g_autofree char *what = g_strdup_printf("%s to be %s", address, state);
+        wait_property(address, "State", state);
+}
 
-        wait_for_signals(state_is, &w, what);
+void gpu_wait_health(const char *address, const char *health) {
+        wait_property(address, "Health", health);
 }
 
 static bool is_gone(const void *userdata) {

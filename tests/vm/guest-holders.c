@@ -104,11 +104,20 @@ static bool unit_gone(const void *unit) {
         return g_str_equal(state, "inactive") || g_str_equal(state, "failed");
 }
 
-void nested_stop(NestedVm *vm) {
-        g_free(nested_qmp(vm, "{\"execute\":\"quit\"}"));
+static void nested_end(NestedVm *vm) {
         close(vm->fd);
         g_free(vm);
         wait_until(unit_gone, NESTED_UNIT, "the end of the nested QEMU");
+}
+
+void nested_stop(NestedVm *vm) {
+        g_free(nested_qmp(vm, "{\"execute\":\"quit\"}"));
+        nested_end(vm);
+}
+
+void nested_kill(NestedVm *vm) {
+        g_free(output_of("systemctl", "kill", "--signal=KILL", NESTED_UNIT, NULL));
+        nested_end(vm);
 }
 
 /* ---- libvirt's */

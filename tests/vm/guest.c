@@ -347,7 +347,7 @@ static void add_nodes(GString *s, const char *directory) {
 }
 
 char *machine_state(void) {
-        static const char *const functions[] = { CARD, CARD_AUDIO, BOOT, BOOT_AUDIO, CARD_PORT, "0000:00:05.0" };
+        static const char *const functions[] = { CARD, CARD_AUDIO, BOOT, BOOT_AUDIO, CARD_PORT, BOOT_PORT };
         g_autoptr(GPtrArray) consoles = names_in("/sys/class/vtconsole");
         g_autofree char *settled = output_of("udevadm", "settle", NULL);
         GString *s = g_string_new(NULL);
@@ -411,6 +411,23 @@ void assert_machine_state(const char *before) {
 
 /* ---- Back to the first state */
 
+static bool is_gone(const void *address) {
+        return !pci_exists(address);
+}
+
+/* What a case has plugged in goes, what it has removed is looked for. */
+static void restore_bus(void) {
+        static const char *const functions[] = { CARD, CARD_AUDIO, BOOT, BOOT_AUDIO, CARD_PORT, BOOT_PORT, PLUGGED_PORT };
+
+        if (pci_exists(PLUGGED)) {
+                g_free(outer_qmp(UNPLUG_CARD));
+                wait_until(is_gone, PLUGGED, "the card to go");
+        }
+        for (unsigned i = 0; i < G_N_ELEMENTS(functions); i++)
+                if (!pci_exists(functions[i]))
+                        (void) sysfs_write("/sys/bus/pci/rescan", "1");
+}
+
 static void restore_function(const char *address, const char *driver) {
         g_autofree char *now = pci_driver(address);
 
@@ -438,6 +455,7 @@ void machine_restore(void) {
         }
         domain_stop();
         desktop_stop();
+        restore_bus();
         restore_function(CARD, "bochs-drm");
         restore_function(CARD_AUDIO, "snd_hda_intel");
         restore_function(BOOT, "virtio-pci");

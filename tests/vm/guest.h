@@ -19,8 +19,10 @@
 #define CARD_PORT "0000:00:04.0"
 #define BOOT "0000:02:00.0"
 #define BOOT_AUDIO "0000:02:00.1"
+#define BOOT_PORT "0000:00:05.0"
 /* Where a card appears that is plugged into the machine's empty port, rp3, without sound: QEMU cannot plug a codec. */
 #define PLUGGED "0000:03:00.0"
+#define PLUGGED_PORT "0000:00:06.0"
 #define PLUG_CARD "{\"execute\":\"device_add\",\"arguments\":{\"driver\":\"secondary-vga\",\"id\":\"plugged\",\"bus\":\"rp3\"}}"
 #define UNPLUG_CARD "{\"execute\":\"device_del\",\"arguments\":{\"id\":\"plugged\"}}"
 
@@ -120,8 +122,9 @@ typedef struct NestedVm NestedVm;
 NestedVm *nested_start(const char *first, ...) G_GNUC_NULL_TERMINATED;
 /* One QMP command to it; the answer. */
 char *nested_qmp(NestedVm *vm, const char *request);
-/* Ends it by QMP and waits. */
+/* Ends it by QMP, or as a crash or the kernel would (SIGKILL), and waits. */
 void nested_stop(NestedVm *vm);
+void nested_kill(NestedVm *vm);
 
 /* The libvirt domain `win10` with both functions of CARD as `<hostdev managed='no'>`. */
 #define DOMAIN_NAME "win10"
@@ -157,8 +160,11 @@ pid_t daemon_pid(void);
 char *gpu_get(const char *address, const char *property);
 /* Calls a method that takes options (a{sv}) without any; the name of the error that it answers with, NULL if none. */
 char *gpu_call(const char *address, const char *method);
-/* Waits for the State of a GPU, by its signals. */
+/* Tells it the phase of a VM ("pre-stop"); the name of the error that it answers with, NULL if none. */
+char *gpu_phase(const char *address, const char *phase);
+/* Waits for the State, or the Health, of a GPU, by its signals. */
 void gpu_wait_state(const char *address, const char *state);
+void gpu_wait_health(const char *address, const char *health);
 /* Waits until it is absent, or no GPU of gpuptd's any more. */
 void gpu_wait_gone(const char *address);
 /* Waits until no job runs on it; a string of what the last one came to, such as "result" or "error". */
