@@ -436,6 +436,7 @@ static void renumber(Job *j) {
         r = journal_next_id(run_dir, &j->gpu->host->last_job);
         if (r >= 0) {
                 j->intent->id = j->gpu->host->last_job;
+                j->intent->replaces = old.id;
                 r = journal_write(run_dir, j->intent);
         }
         if (r >= 0)

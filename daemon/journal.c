@@ -128,6 +128,8 @@ void intent_write(const Intent *intent, FILE *f) {
         fputs("gpuptd-job 1\n", f);
         fprintf(f, "job %u %s %s %u\n", intent->id, operation_to_string(intent->operation), intent->gpu, intent->uid);
         fprintf(f, "phase %s %zu %zu\n", phase_to_string(intent->phase), intent->begun, intent->done);
+        if (intent->replaces > 0)
+                fprintf(f, "replaces %u\n", intent->replaces);
         fprintf(f, "restarts %u\n", intent->restarts);
         if (intent->worker_pid > 0)
                 fprintf(f, "worker %u %llu\n", intent->worker_pid, (unsigned long long) intent->worker_start);
@@ -188,6 +190,10 @@ static int read_line(Intent *intent, char *const *w) {
                 return read_job(intent, w);
         if (streq(w[0], "phase"))
                 return read_phase(intent, w);
+        if (streq(w[0], "replaces") && n == 2 && parse_u64(w[1], UINT_MAX, &a) >= 0) {
+                intent->replaces = (unsigned) a;
+                return 0;
+        }
         if (streq(w[0], "restarts") && n == 2 && parse_u64(w[1], 1000, &a) >= 0) {
                 intent->restarts = (unsigned) a;
                 return 0;

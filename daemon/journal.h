@@ -8,6 +8,7 @@
  *      gpuptd-job 1
  *      job ID OPERATION GPU UID
  *      phase forward|undo BEGUN DONE      steps begun and done in that phase, counted from 0
+ *      replaces ID                        the job that this is the rest of: its file, if there still is one, is void
  *      restarts N                         how often a daemon has taken the job over
  *      worker PID START                   of the step in flight; absent between steps
  *      failure ERROR MESSAGE              why it is being undone; absent forward
@@ -45,6 +46,7 @@ typedef struct Intent {
         uint32_t uid; /* who asked */
         IntentPhase phase;
         size_t begun, done;
+        unsigned replaces; /* 0: none */
         unsigned restarts;
         uint32_t worker_pid; /* 0: none */
         uint64_t worker_start;

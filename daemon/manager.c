@@ -473,9 +473,12 @@ static void resume_jobs(Manager *m) {
         }
         for (unsigned *id = ids; *id; id++) {
                 r = journal_load(m->host->run_dir, *id, &intent);
-                if (r >= 0)
+                if (r >= 0) {
+                        /* The daemon before died between the two files. */
+                        if (intent->replaces > 0)
+                                (void) journal_remove(m->host->run_dir, &(Intent) { .id = intent->replaces });
                         intent_free(intent);
-                else if (r != -ENOENT && !note_unreadable(m, *id, r))
+                } else if (r != -ENOENT && !note_unreadable(m, *id, r))
                         nobodys = *id;
         }
         for (unsigned *id = ids; *id; id++)

@@ -48,6 +48,7 @@ static Intent *make_intent(void) {
         intent->begun = 5;
         intent->done = 4;
         intent->restarts = 1;
+        intent->replaces = 6;
         intent->worker_pid = 4711;
         intent->worker_start = 123456789012345;
         intent->access = true;
@@ -81,6 +82,7 @@ static void test_round_trip(void) {
         g_assert_cmpuint(again->begun, ==, 5);
         g_assert_cmpuint(again->done, ==, 4);
         g_assert_cmpuint(again->restarts, ==, 1);
+        g_assert_cmpuint(again->replaces, ==, 6);
         g_assert_cmpuint(again->worker_pid, ==, 4711);
         g_assert_cmpuint(again->worker_start, ==, 123456789012345);
         g_assert_null(again->error);
