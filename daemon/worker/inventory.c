@@ -48,6 +48,23 @@ static int mark_companions(const Snapshot *s, bool *marked) {
         return 0;
 }
 
+/* All that is of interest of a bridge which is no neighbour: can the one above a card reset what is below it? */
+static void inspect_ports(Snapshot *s) {
+        for (size_t i = 0; i < s->n_functions; i++) {
+                const Function *f = s->functions + i;
+                char path[STRLEN("/sys/bus/pci/devices//reset_subordinate") + PCI_ADDRESS_MAX];
+                Function *bridge;
+
+                if (!function_is_display(f) || strv_length(f->bridges) == 0)
+                        continue;
+                bridge = snapshot_find(s, f->bridges[0]);
+                if (!bridge)
+                        continue;
+                (void) snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/reset_subordinate", bridge->address);
+                bridge->resets_below = access(path, F_OK) >= 0;
+        }
+}
+
 static int inspect_marked(Snapshot *s, bool all) {
         _cleanup_free_ bool *marked = NULL;
         int r;
@@ -126,6 +143,8 @@ int verb_snapshot(Work *w) {
                 r = find_iommu(s);
         if (r >= 0)
                 r = inspect_marked(s, some);
+        if (r >= 0)
+                inspect_ports(s);
         if (r >= 0)
                 r = modules_match(s);
         if (r >= 0)
