@@ -86,7 +86,8 @@ int host_record_store(const char *run_dir, const HostRecord *record) {
         return write_file_atomic(path, text, size);
 }
 
-static int read_line(HostRecord *record, char *const *w) {
+static int read_line(char *const *w, void *userdata) {
+        HostRecord *record = ASSERT_PTR(userdata);
         size_t n = strv_length(w);
         uint64_t uid;
 
@@ -113,35 +114,14 @@ static int read_line(HostRecord *record, char *const *w) {
 
 int host_record_read(const char *text, size_t size, HostRecord **ret) {
         _cleanup_(host_record_freep) HostRecord *record = calloc(1, sizeof(HostRecord));
-        WordsReader reader = { .text = text, .size = size };
-        bool ended = false;
         int r;
 
         if (!record)
                 return -ENOMEM;
-        for (;;) {
-                _cleanup_strv_free_ char **words = NULL;
-
-                r = words_reader_next(&reader, &words);
-                if (r < 0)
-                        return r;
-                if (r == 0)
-                        break;
-                if (reader.line == 1) {
-                        if (strv_length(words) != 2 || !streq(words[0], "gpuptd-gpu"))
-                                return -EBADMSG;
-                        if (!streq(words[1], "1"))
-                                return -EPROTONOSUPPORT;
-                        continue;
-                }
-                if (ended)
-                        return -EBADMSG;
-                ended = streq(words[0], "end") && !words[1];
-                r = ended ? 0 : read_line(record, words);
-                if (r < 0)
-                        return r == -E2BIG ? -EBADMSG : r;
-        }
-        if (!ended || !record->gpu || !record->functions)
+        r = words_read_file(text, size, "gpuptd-gpu", read_line, record);
+        if (r < 0)
+                return r;
+        if (!record->gpu || !record->functions)
                 return -EBADMSG;
         *ret = TAKE_PTR(record);
         return 0;

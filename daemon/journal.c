@@ -182,7 +182,8 @@ static int read_phase(Intent *intent, char *const *w) {
         return 0;
 }
 
-static int read_line(Intent *intent, char *const *w) {
+static int read_line(char *const *w, void *userdata) {
+        Intent *intent = ASSERT_PTR(userdata);
         size_t n = strv_length(w);
         uint64_t a, b;
 
@@ -251,8 +252,6 @@ static int check_intent(const Intent *intent) {
 
 int intent_read(const char *text, size_t size, Intent **ret) {
         _cleanup_(intent_freep) Intent *intent = calloc(1, sizeof(Intent));
-        WordsReader reader = { .text = text, .size = size };
-        bool ended = false;
         int r;
 
         if (!intent)
@@ -262,30 +261,9 @@ int intent_read(const char *text, size_t size, Intent **ret) {
         intent->plan = plan_new(OPERATION_DETACH);
         if (!intent->plan)
                 return -ENOMEM;
-
-        for (;;) {
-                _cleanup_strv_free_ char **words = NULL;
-
-                r = words_reader_next(&reader, &words);
-                if (r < 0)
-                        return r;
-                if (r == 0)
-                        break;
-                if (reader.line == 1) {
-                        if (strv_length(words) != 2 || !streq(words[0], "gpuptd-job"))
-                                return -EBADMSG;
-                        if (!streq(words[1], "1"))
-                                return -EPROTONOSUPPORT;
-                        continue;
-                }
-                if (ended)
-                        return -EBADMSG;
-                ended = streq(words[0], "end") && !words[1];
-                r = ended ? 0 : read_line(intent, words);
-                if (r < 0)
-                        return r == -E2BIG ? -EBADMSG : r;
-        }
-        r = ended ? check_intent(intent) : -EBADMSG;
+        r = words_read_file(text, size, "gpuptd-job", read_line, intent);
+        if (r >= 0)
+                r = check_intent(intent);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(intent);

@@ -68,7 +68,8 @@ static int add(LadderMemory *m, const char *identity, Rung rung) {
         return 0;
 }
 
-static int read_line(LadderMemory *m, char *const *words) {
+static int read_line(char *const *words, void *userdata) {
+        LadderMemory *m = ASSERT_PTR(userdata);
         Rung rung;
 
         if (strv_length(words) != 3 || !streq(words[0], "worked") || !identity_valid(words[1]) || find(m, words[1]))
@@ -78,32 +79,7 @@ static int read_line(LadderMemory *m, char *const *words) {
 }
 
 int ladder_memory_read(LadderMemory *m, const char *text, size_t size) {
-        WordsReader reader = { .text = text, .size = size };
-        bool ended = false;
-        int r;
-
-        for (;;) {
-                _cleanup_strv_free_ char **words = NULL;
-
-                r = words_reader_next(&reader, &words);
-                if (r < 0)
-                        return r;
-                if (r == 0)
-                        return ended ? 0 : -EBADMSG;
-                if (reader.line == 1) {
-                        if (strv_length(words) != 2 || !streq(words[0], "gpuptd-ladder"))
-                                return -EBADMSG;
-                        if (!streq(words[1], "1"))
-                                return -EPROTONOSUPPORT;
-                        continue;
-                }
-                if (ended)
-                        return -EBADMSG;
-                ended = streq(words[0], "end") && !words[1];
-                r = ended ? 0 : read_line(m, words);
-                if (r < 0)
-                        return r == -E2BIG ? -EBADMSG : r;
-        }
+        return words_read_file(text, size, "gpuptd-ladder", read_line, m);
 }
 
 static int load(LadderMemory *m) {

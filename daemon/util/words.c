@@ -147,6 +147,36 @@ int words_reader_next(WordsReader *reader, char ***ret) {
         return 1;
 }
 
+int words_read_file(const char *text, size_t size, const char *format, int (*handler)(char *const *words, void *userdata),
+                    void *userdata) {
+        WordsReader reader = { .text = text, .size = size };
+        bool ended = false;
+        int r;
+
+        for (;;) {
+                _cleanup_strv_free_ char **words = NULL;
+
+                r = words_reader_next(&reader, &words);
+                if (r < 0)
+                        return r;
+                if (r == 0)
+                        return ended ? 0 : -EBADMSG;
+                if (reader.line == 1) {
+                        if (strv_length(words) != 2 || !streq(words[0], format))
+                                return -EBADMSG;
+                        if (!streq(words[1], "1"))
+                                return -EPROTONOSUPPORT;
+                        continue;
+                }
+                if (ended)
+                        return -EBADMSG;
+                ended = streq(words[0], "end") && !words[1];
+                r = ended ? 0 : handler(words, userdata);
+                if (r < 0)
+                        return r == -E2BIG ? -EBADMSG : r;
+        }
+}
+
 static int parse_number(const char *s, unsigned base, uint64_t max, uint64_t *ret) {
         unsigned long long v;
         char *end;

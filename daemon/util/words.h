@@ -31,6 +31,11 @@ typedef struct WordsReader {
  * a line. */
 int words_reader_next(WordsReader *reader, char ***ret);
 
+/* Reads a whole file of ours: the first line is `FORMAT 1`, the last one `end`, each one between is the handler's. -EBADMSG
+ * where it is not that, or not whole; -EPROTONOSUPPORT for another version. */
+int words_read_file(const char *text, size_t size, const char *format, int (*handler)(char *const *words, void *userdata),
+                    void *userdata);
+
 /* Strict decimal and hexadecimal numbers; -EINVAL for signs, blanks, junk behind, -ERANGE past max. */
 int parse_u64(const char *s, uint64_t max, uint64_t *ret);
 int parse_hex_u64(const char *s, uint64_t max, uint64_t *ret);
