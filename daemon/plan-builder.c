@@ -59,6 +59,13 @@ static int unbind_rank(const Function *f) {
         return 0;
 }
 
+/* To bring it to the bus is what some operations are for; others are of no consequence without it. */
+static bool needs_display(const Builder *b) {
+        if (b->plan->operation == OPERATION_PHASE)
+                return b->options->phase == PHASE_PRE_START || b->options->phase == PHASE_POST_STOP;
+        return b->plan->operation != OPERATION_RESET;
+}
+
 /* What the operation moves: the functions that were asked for, those of the GPU that exist otherwise. */
 static int claim(Builder *b) {
         char *const *wanted = b->options->functions ?: (char **) b->in->functions;
@@ -77,7 +84,7 @@ static int claim(Builder *b) {
                         b->claimed[i] = b->claimed[i - 1];
                 b->claimed[i] = f;
         }
-        if (b->plan->operation != OPERATION_RESET && (b->n_claimed == 0 || !builder_display(b)))
+        if (needs_display(b) && (b->n_claimed == 0 || !builder_display(b)))
                 return builder_refuse(b, PLAN_E_NO_DEVICE,
                               "%s is not on the PCI bus. If it was removed, gpuptctl recover looks for it again.", b->in->name);
 

@@ -8,9 +8,10 @@
 
 #include "plan-builder.h"
 
-static void add_keep(Builder *b, const char *driver) {
-        for (size_t i = b->n_claimed; i > 0; i--)
-                builder_add(b, VERB_KEEP, b->claimed[i - 1]->address, driver, NULL);
+/* Also of those that have not come back. */
+static void add_no_keep(Builder *b) {
+        for (char *const *a = b->in->functions; *a; a++)
+                builder_add(b, VERB_KEEP, *a, "", NULL);
 }
 
 /* The VM manager opens it next, and finds it awake. It stays so until the phase after the stop. */
@@ -22,17 +23,32 @@ static int add_pre_start(Builder *b) {
                 return r;
         if (b->plan->n == 0)
                 builder_add_strv(b, VERB_SAVE, b->powered[0], b->powered + 1);
-        add_keep(b, "");
+        add_no_keep(b);
         builder_add_strv(b, VERB_PIN, b->powered[0], b->powered + 1);
         return b->r;
 }
 
-/* Whatever finds it again before that phase must not give it to the host's driver. */
+static void add_each_detached(Builder *b, Verb verb) {
+        for (size_t i = b->n_claimed; i > 0; i--) {
+                const Function *f = b->claimed[i - 1];
+
+                if (plan_function_is_detached(f))
+                        builder_add(b, verb, f->address, verb == VERB_KEEP ? f->driver : NULL, NULL);
+        }
+}
+
+/* What the host uses is not the VM's, and stays. Whatever finds the rest again before the phase after the stop must not give it to
+ * the host's driver. */
 static int add_pre_stop(Builder *b) {
+        bool any = false;
+
+        for (size_t i = 0; i < b->n_claimed; i++)
+                any = any || plan_function_is_detached(b->claimed[i]);
+        if (!any)
+                return 0;
         builder_add_strv(b, VERB_SAVE, b->powered[0], b->powered + 1);
-        add_keep(b, "vfio-pci");
-        for (size_t i = b->n_claimed; i > 0; i--)
-                builder_add(b, VERB_EJECT, b->claimed[i - 1]->address, NULL, NULL);
+        add_each_detached(b, VERB_KEEP);
+        add_each_detached(b, VERB_EJECT);
         return b->r;
 }
 
@@ -43,7 +59,7 @@ static int add_post_stop(Builder *b) {
                 r = builder_detach(b);
         if (r != 0)
                 return r;
-        add_keep(b, "");
+        add_no_keep(b);
         if (b->in->record || builder_goes_to_vfio(b))
                 builder_add_idle(b);
         return b->r;
