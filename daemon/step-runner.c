@@ -83,30 +83,28 @@ static int on_slow(sd_event_source *source, uint64_t usec, void *userdata) {
         return 0;
 }
 
-/* The process that had the card open when that was last looked at. */
-static bool vm_lives(const StepRunner *r) {
-        const Holder *vm = r->gpu->holders ? holders_find_vm(r->gpu->holders) : NULL;
-        uint64_t start;
+static void become_stuck(StepRunner *r) {
+        r->stuck = true;
+        r->handler(&(RunResult) { RUN_STUCK, -ETIMEDOUT, "the kernel call has not returned", "", 0 }, r->userdata);
+}
 
-        return vm && process_start_time(vm->pid, &start) >= 0 && start == vm->start;
+/* The guest takes its time to let go. */
+static void on_eject_census(int error, const Holders *holders, void *userdata) {
+        StepRunner *r = ASSERT_PTR(userdata);
+
+        r->census = NULL;
+        if (error < 0 || !holders_find_vm(holders) || sd_event_source_set_time_relative(r->limit, EJECT_LOOK_USEC) < 0 ||
+            sd_event_source_set_enabled(r->limit, SD_EVENT_ONESHOT) < 0)
+                become_stuck(r);
 }
 
 static int on_limit(sd_event_source *source, uint64_t usec, void *userdata) {
         StepRunner *r = ASSERT_PTR(userdata);
-        RunResult result = { RUN_STUCK, -ETIMEDOUT, "the kernel call has not returned", "", 0 };
 
-        if (verb_info(r->step->verb)->executor != EXECUTOR_WORKER) {
+        if (verb_info(r->step->verb)->executor != EXECUTOR_WORKER)
                 finish(r, RUN_DONE, -ETIMEDOUT, "it took too long", "", 0);
-                return 0;
-        }
-        /* The guest takes its time to let go. */
-        if (r->step->verb == VERB_EJECT && vm_lives(r))
-                return sd_event_source_set_time_relative(source, EJECT_LOOK_USEC) < 0 ||
-                                       sd_event_source_set_enabled(source, SD_EVENT_ONESHOT) < 0
-                               ? log_oom()
-                               : 0;
-        r->stuck = true;
-        r->handler(&result, r->userdata);
+        else if (r->step->verb != VERB_EJECT || gpu_census(r->gpu, on_eject_census, r, &r->census) < 0)
+                become_stuck(r);
         return 0;
 }
 
