@@ -109,19 +109,22 @@ static void conclude_done(Job *j) {
 
 static void conclude_failed(Job *j) {
         _cleanup_free_ char *told = NULL;
-        const char *message = j->intent->message, *undone = j->writes && !is_recovery(j) ? " Everything was undone." : "";
+        const char *message = j->intent->message;
+        bool undone = j->writes && !is_recovery(j);
 
         if (isempty(message)) {
                 ladder_tell_result(j, &told);
                 message = strempty(told);
+                /* What a rung made of a card that is ill cannot be told from what it was. */
+                undone = undone && j->intent->operation != OPERATION_PHASE;
         }
         if (j->left_over) {
                 j->result = RESULT_FAILED;
                 set_message(j, "%s%sWhat could not be undone: %s", message, strchr(message, '\n') ? "\n" : " ", j->left_over);
                 return;
         }
-        j->result = j->cancelled ? RESULT_CANCELLED : j->writes && !is_recovery(j) ? RESULT_ROLLED_BACK : RESULT_FAILED;
-        set_message(j, "%s%s", message, undone);
+        j->result = j->cancelled ? RESULT_CANCELLED : undone ? RESULT_ROLLED_BACK : RESULT_FAILED;
+        set_message(j, "%s%s", message, undone ? " Everything was undone." : "");
 }
 
 /* What a later attach has to know, or need not know any more. */
