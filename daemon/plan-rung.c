@@ -116,13 +116,16 @@ static int keep_host_driver_out(Builder *b) {
         for (size_t d = 0; d < b->in->snapshot->n_drivers; d++) {
                 const Driver *driver = b->in->snapshot->drivers + d;
 
-                if (!would_bind(b, driver))
+                bool stays = !driver->module || builder_needs_elsewhere(b, driver->name);
+
+                /* A card that has left the bus must come back by whatever way; it is taken from that driver afterwards. */
+                if (!would_bind(b, driver) || (stays && is_missing(b, address)))
                         continue;
                 if (!driver->module)
                         return builder_refuse(b, PLAN_E_NOT_SUPPORTED,
                                               "%s is built into the kernel, which would bind it to %s during the rescan.",
                                               driver->name, address);
-                if (builder_needs_elsewhere(b, driver->name))
+                if (stays)
                         return builder_refuse(b, PLAN_E_NOT_SUPPORTED,
                                               "%s is needed by another device, and the kernel would bind it to %s during "
                                               "the rescan.", driver->name, address);
