@@ -153,9 +153,8 @@ void job_make_plan_of(Job *j, Operation operation) {
         PlanInput input;
         int r;
 
-        /* An attach trusts no census but its own: the step that waits for the holders. */
-        gpu_plan_input(j->gpu, operation == OPERATION_DETACH || operation == OPERATION_ATTACH ? j->shown : j->gpu->holders,
-                       &input);
+        /* Whom force may end is who was shown. An attach trusts no census but its own: the step that waits for the holders. */
+        gpu_plan_input(j->gpu, j->shown, &input);
         r = plan_build(&input, operation, &j->options, &plan, &message);
         if (r > 0) {
                 job_refuse(j, plan_refusal_error(r), message);
