@@ -12,6 +12,9 @@ int job_look(Job *j, JobStage stage);
 int job_measure(Job *j);
 /* Makes the plan of the operation and begins to walk it, or refuses, or has nothing to do. */
 void job_make_plan(Job *j);
+/* The functions that the job moves, as far as they are known now, and the facts about them that the way back needs and that no
+ * step reads. */
+int job_collect_functions(Job *j);
 /* The same with the options of the job's own making; of the closing plan of a recovery. */
 void job_make_plan_of(Job *j, Operation operation);
 /* Writes the intent's plan down and walks it. */

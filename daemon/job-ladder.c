@@ -160,8 +160,12 @@ static void close_recovery(Job *j) {
         remember_help(j);
         if (j->intent->operation == OPERATION_PHASE) {
                 j->closing = true;
-                j->options.disrupt_session = true;
-                job_make_plan(j);
+                /* After the stop the screen shows what the rescan has given it to; before the start, perhaps somebody's work. */
+                j->options.disrupt_session = j->options.disrupt_session || j->options.phase == PHASE_POST_STOP;
+                if (job_collect_functions(j) < 0)
+                        job_refuse(j, GPUPT_ERROR_FAILED, "There was no memory for the plan.");
+                else
+                        job_make_plan(j);
                 return;
         }
         if (!j->to_vfio || !g->record || g->state == GPU_DETACHED || g->state == GPU_ASSIGNED) {

@@ -58,6 +58,19 @@ void job_unlock_sleep(Job *j) {
 
 /* ---- stages ---- */
 
+/* What has come back to the bus may be more than what was known when it left. */
+static int add_slot(const Gpu *g, char ***addresses) {
+        char text[PCI_ADDRESS_MAX];
+        PciAddress a;
+        int r;
+
+        r = pci_address_parse(g->address, &a);
+        for (a.function = 0; a.function < 8 && r >= 0; a.function++)
+                if (!strv_contains(*addresses, pci_address_format(&a, text)))
+                        r = strv_extend(addresses, text);
+        return r;
+}
+
 int job_look(Job *j, JobStage stage) {
         _cleanup_strv_free_ char **addresses = NULL;
         int r;
@@ -66,6 +79,8 @@ int job_look(Job *j, JobStage stage) {
         step_done(&j->look);
         j->look = (Step) {};
         r = gpu_scan_addresses(j->gpu, &addresses);
+        if (r >= 0 && j->intent->rung >= 0)
+                r = add_slot(j->gpu, &addresses);
         if (r >= 0)
                 r = step_init(&j->look, VERB_SNAPSHOT, "-", addresses);
         j->look_began = host_look_begins(j->gpu->host);
@@ -113,8 +128,7 @@ static char *list_screens(const Function *f) {
         return TAKE_PTR(list);
 }
 
-/* The functions that this job moves, and the facts about them that the way back needs and that no step reads. */
-static int collect_functions(Job *j) {
+int job_collect_functions(Job *j) {
         char **functions = j->options.functions ?: j->gpu->functions;
         int r = 0;
 
@@ -122,7 +136,8 @@ static int collect_functions(Job *j) {
                 const Function *f = snapshot_find(j->gpu->host->snapshot, *a);
                 _cleanup_free_ char *screens = f ? list_screens(f) : NULL;
 
-                r = strv_extend(&j->intent->functions, *a);
+                if (!strv_contains(j->intent->functions, *a))
+                        r = strv_extend(&j->intent->functions, *a);
                 if (screens && r >= 0)
                         r = saved_add(&j->intent->saved, *a, "screens", screens);
                 for (size_t i = 0; f && i < f->n_nodes && r >= 0; i++)
@@ -185,7 +200,7 @@ static void looked(Job *j) {
         if (j->gpu->inconsistent) {
                 message = gpu_describe_inconsistency(j->gpu);
                 job_refuse(j, GPUPT_ERROR_INCONSISTENT, strempty(message));
-        } else if (collect_functions(j) < 0)
+        } else if (job_collect_functions(j) < 0)
                 job_refuse(j, GPUPT_ERROR_FAILED, "There was no memory for the plan, so nothing was changed.");
         else
                 ladder_looked(j);
