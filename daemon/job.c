@@ -660,6 +660,14 @@ static int resume_step(Job *j) {
         return 0;
 }
 
+/* Its last plan, after which the card is with VFIO: see close_recovery(). */
+static bool is_closing(const Intent *intent) {
+        bool phase = intent->operation == OPERATION_PHASE &&
+                     (intent->vm_phase == PHASE_PRE_START || intent->vm_phase == PHASE_POST_STOP);
+
+        return intent->rung < 0 && (phase || intent->operation == OPERATION_RESET || intent->operation == OPERATION_RECOVER);
+}
+
 int job_resume(Gpu *g, Intent *intent, Job **ret) {
         _cleanup_(job_freep) Job *j = NULL;
         int r;
@@ -671,18 +679,11 @@ int job_resume(Gpu *g, Intent *intent, Job **ret) {
         j->intent = intent;
         j->intent->restarts++;
         j->resumed = true;
+        j->closing = j->to_vfio = is_closing(intent);
         j->options.phase = intent->vm_phase;
         g->host->last_job = MAX(g->host->last_job, intent->id);
         for (size_t i = 0; i < intent->plan->n; i++)
                 j->writes = j->writes || (i < intent->begun && verb_info(intent->plan->steps[i].verb)->writes);
-/* Its last plan, after which the card is with VFIO: see close_recovery(). */
-static bool is_closing(const Intent *intent) {
-        bool phase = intent->operation == OPERATION_PHASE &&
-                     (intent->vm_phase == PHASE_PRE_START || intent->vm_phase == PHASE_POST_STOP);
-
-        return intent->rung < 0 && (phase || intent->operation == OPERATION_RESET || intent->operation == OPERATION_RECOVER);
-}
-
         j->writes = j->writes || intent->phase == PHASE_UNDO;
         r = step_runner_new(g, intent->id, on_run, on_save, j, &j->runner);
         if (r >= 0 && intent->phase == PHASE_UNDO)
@@ -694,7 +695,6 @@ static bool is_closing(const Intent *intent) {
         g->job = j;
         j->stage = intent->phase == PHASE_UNDO ? STAGE_UNDO : STAGE_STEPS;
         j->state = intent->phase == PHASE_UNDO ? JOB_ROLLING_BACK : JOB_RUNNING;
-        j->closing = j->to_vfio = is_closing(intent);
         job_log(j, LOG_NOTICE, MESSAGE_ID_JOB_RECOVERED, NULL, "going on with a job that the last daemon left unfinished.");
         *ret = TAKE_PTR(j);
         return 0;
