@@ -218,6 +218,35 @@ static void ladder_examined(Job *j) {
 
 /* ---- entries ---- */
 
+static void examine_for_phase(Job *j) {
+        if (health_now(j) != HEALTH_OK && j->gpu->report)
+                j->since = j->gpu->report_since;
+        examine(j);
+}
+
+static void look_for_vm(Job *j);
+
+static void on_vm_census(int error, const Holders *holders, void *userdata) {
+        Job *j = ASSERT_PTR(userdata);
+        bool has_vm = error < 0 || holders_find_vm(holders);
+
+        j->census = NULL;
+        if (has_vm && j->joined)
+                look_for_vm(j);
+        else if (has_vm)
+                job_refuse(j, GPUPT_ERROR_IN_USE, "A virtual machine has the card open.");
+        else
+                examine_for_phase(j);
+}
+
+/* The VM manager calls when its process has ended, which may be before anybody has looked again. */
+static void look_for_vm(Job *j) {
+        j->joined = j->gpu->census && !j->joined;
+        gpu_look(j->gpu);
+        if (gpu_census(j->gpu, on_vm_census, j, &j->census) < 0)
+                job_refuse(j, GPUPT_ERROR_FAILED, "There was no memory to look for the virtual machine.");
+}
+
 /* Before its start and after its stop the card is made well; between them it is the VM's. */
 static void phase_looked(Job *j) {
         VmPhase phase = j->options.phase;
@@ -225,12 +254,9 @@ static void phase_looked(Job *j) {
         if (phase == PHASE_POST_START || phase == PHASE_PRE_STOP)
                 job_make_plan(j);
         else if (j->gpu->state == GPU_ASSIGNED)
-                job_refuse(j, GPUPT_ERROR_IN_USE, "A virtual machine has the card open.");
-        else {
-                if (health_now(j) != HEALTH_OK && j->gpu->report)
-                        j->since = j->gpu->report_since;
-                examine(j);
-        }
+                look_for_vm(j);
+        else
+                examine_for_phase(j);
 }
 
 void ladder_looked(Job *j) {

@@ -37,7 +37,8 @@ struct Job {
         Step restore;      /* a restore of power values, less the bridges that another GPU needs as they are */
         Plan *undo;        /* while in STAGE_UNDO */
         StepRunner *runner;
-        CensusWaiter *census; /* of a stuck job: who holds it */
+        CensusWaiter *census; /* of a stuck job: who holds it; of a VM phase: whether a VM does still */
+        bool joined;          /* then: it was running before */
         char *description; /* of the running step */
         bool writes;       /* it has written to the kernel */
         bool locked;       /* the lock against sleep is held */
