@@ -56,6 +56,7 @@ static void climb(Job *j) {
 
         j->left_over = (free(j->left_over), NULL);
         j->failure = (free(j->failure), NULL);
+        j->only_listed = false;
         r = climb_next(j->gpu, j->intent, &j->options, &message);
         if (r > 1)
                 job_refuse(j, plan_refusal_error(r), strempty(message));
@@ -76,6 +77,7 @@ bool ladder_takes_failure(Job *j, const Step *step, int error, const char *text)
         if (j->intent->rung < 0 || j->cancelled || step->verb == VERB_WAIT_FREE || error == -ECANCELED)
                 return false;
         (void) free_and_strdup(&j->failure, isempty(text) ? strerror(-error) : text);
+        j->only_listed = step->verb == VERB_RESET && error == -ENOTTY;
         return true;
 }
 
@@ -187,6 +189,17 @@ static bool belongs_to_vfio(const Job *j) {
         return display && display->driver ? driver_is_vfio(display->driver) : !!j->gpu->record;
 }
 
+/* One rung, and what came of it. A card that was ill before need not be well after a reset that was asked for by name; but it
+ * has been reset, and is there. Where none was asked for, a reset that the card only lists does not count. */
+static void end_reset(Job *j) {
+        if (j->only_listed && !j->options.has_rung && !j->resumed)
+                climb(j);
+        else if (j->failure || !gpu_display(j->gpu) || health_now(j) > j->health_before)
+                job_refuse(j, GPUPT_ERROR_RESET_FAILED, "");
+        else
+                close_recovery(j);
+}
+
 static void ladder_examined(Job *j) {
         bool well = health_now(j) == HEALTH_OK, climbed = j->intent->rung >= 0;
 
@@ -201,14 +214,9 @@ static void ladder_examined(Job *j) {
         }
         if (j->cancelled)
                 job_refuse(j, GPUPT_ERROR_CANCELLED, "It was cancelled.");
-        else if (j->intent->operation == OPERATION_RESET && (climbed || j->resumed)) {
-                /* One rung, and what came of it. A card that was ill before need not be well after a reset that was asked
-                 * for by name; but it has been reset. */
-                if (j->failure || health_now(j) > j->health_before)
-                        job_refuse(j, GPUPT_ERROR_RESET_FAILED, "");
-                else
-                        close_recovery(j);
-        } else if (well && (climbed || j->intent->operation != OPERATION_RESET))
+        else if (j->intent->operation == OPERATION_RESET && (climbed || j->resumed))
+                end_reset(j);
+        else if (well && (climbed || j->intent->operation != OPERATION_RESET))
                 close_recovery(j);
         else if (health_now(j) == HEALTH_UNKNOWN)
                 job_refuse(j, GPUPT_ERROR_FAILED, "The card could not be examined, so nothing was done about it.");

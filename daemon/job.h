@@ -56,6 +56,7 @@ struct Job {
         bool closing;      /* the plan that is walked is no rung: it brings the card back to VFIO */
         bool resumed;      /* by a daemon that did not begin it: what its caller wanted is not known */
         char *failure;     /* why a step of the rung failed; NULL: none did */
+        bool only_listed;  /* then: the card does not have the reset, although it lists it */
         Rung helped;       /* that made the card well; _RUNG_INVALID */
 
         /* Once it is over. */
