@@ -20,8 +20,10 @@ static void start(Manager *m, Gpu *g, Operation operation) {
                 manager_announce_job(m, j);
 }
 
+/* What was found dead when it was examined is unreachable by then, and nobody's that it was not before. */
 static bool may_start(const Manager *m, const Gpu *g) {
-        return !g->job && !g->stuck_job && !g->inconsistent && g->state == GPU_DETACHED && !inhibitor_sleeping(m->inhibitor);
+        return !g->job && !g->stuck_job && !g->inconsistent && (g->state == GPU_DETACHED || g->state == GPU_UNREACHABLE) &&
+               !inhibitor_sleeping(m->inhibitor);
 }
 
 static void on_examined(Gpu *g, void *userdata) {
