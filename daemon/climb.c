@@ -28,14 +28,28 @@ static RungSet not_offered(const Gpu *g) {
         return set;
 }
 
+/* Every rung repairs legacy VGA decodes; where nothing else is wrong, this is the one that takes the card from nobody. */
+static bool lacks_only_decodes(const HealthReport *report) {
+        bool lacks = false;
+
+        for (size_t i = 0; i < report->n; i++) {
+                if (report->findings[i].severity == SEVERITY_NOTE)
+                        continue;
+                if (!streq(report->findings[i].id, "vga-decodes"))
+                        return false;
+                lacks = true;
+        }
+        return lacks;
+}
+
 /* What is awake cannot be healed by waking it: else what the kernel has said of it would only grow old. */
-static bool may_sleep(const Gpu *g) {
+static bool wake_may_help(const Gpu *g) {
         static const char *const ids[] = { "config-space", "header-type", "power-state", "link", "no-answer", "power-refused" };
 
         for (size_t i = 0; i < ELEMENTSOF(ids); i++)
                 if (g->report && health_report_find(g->report, ids[i]))
                         return true;
-        return !g->report;
+        return !g->report || lacks_only_decodes(g->report);
 }
 
 bool climb_is_forbidden(const Gpu *g, Rung rung) {
@@ -55,7 +69,7 @@ static void make_input(const Gpu *g, const Intent *intent, const PlanOptions *op
         if (!options->has_rung)
                 ret->tried |= not_offered(g);
         /* Whoever asks for a reset, and names none, wants more than that. */
-        if (!options->has_rung && (intent->operation == OPERATION_RESET || !may_sleep(g)))
+        if (!options->has_rung && (intent->operation == OPERATION_RESET || !wake_may_help(g)))
                 ret->tried |= rung_bit(RUNG_WAKE);
 }
 
