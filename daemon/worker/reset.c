@@ -183,9 +183,10 @@ int verb_reset_below(Work *w) {
         }
         if (r == -ENOENT)
                 return work_fail(w, -ENOTTY, "%s has no reset_subordinate: the kernel is too old", d.address);
+        /* The kernel gives up on the link with the same errno (pci_bridge_wait_for_secondary_bus()). */
         if (r == -ENOTTY) {
                 (void) work_forgive(w);
-                return work_fail(w, r, "%s cannot reset what is below it", d.address);
+                return work_fail(w, r, "%s cannot reset what is below it, or saw no link come up after it", d.address);
         }
         return r;
 }
