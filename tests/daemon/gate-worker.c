@@ -64,6 +64,16 @@ static bool has_gate(const char *name) {
         return before == 0;
 }
 
+/* Looks are no steps of a plan: any of them may come at any time. */
+static bool is_look(const char *verb) {
+        static const char *const looks[] = { "snapshot", "survey", "census", "measure", "sensors", "rom" };
+
+        for (size_t i = 0; i < ELEMENTSOF(looks); i++)
+                if (streq(looks[i], verb))
+                        return true;
+        return false;
+}
+
 /* What the test says, a line. */
 static void ask_test(const char *name, char *ret, size_t size) {
         struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = GATE_SOCKET };
@@ -92,7 +102,7 @@ static void pass_step(int real, const char *line, size_t size) {
                 _exit(EXIT_FAILURE);
         words = split;
         name_step(words, name, sizeof(name));
-        if (!has_gate(name)) {
+        if (!has_gate(name) && (is_look(words[2]) || !has_gate(GATE_ANY))) {
                 write_all(real, line, size);
                 strv_free(split);
                 return;

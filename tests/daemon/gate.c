@@ -47,6 +47,20 @@ void gate_set(const char *verb, const char *target, unsigned pass) {
         put_file(path, text);
 }
 
+void gate_set_any(unsigned pass) {
+        g_autofree char *text = g_strdup_printf("%u", pass);
+
+        put_file(GATE_DIR "/" GATE_ANY, text);
+}
+
+unsigned gate_count_any(unsigned pass) {
+        g_autofree char *text = NULL;
+
+        g_assert_true(g_file_get_contents(GATE_DIR "/" GATE_ANY, &text, NULL, NULL));
+        g_assert_cmpint(unlink(GATE_DIR "/" GATE_ANY), ==, 0);
+        return pass - (unsigned) atoi(text);
+}
+
 Gate *gate_wait(void) {
         struct pollfd p = { .fd = listener, .events = POLLIN };
         char line[512] = {}, *space;
