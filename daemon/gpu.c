@@ -212,6 +212,13 @@ static int derive_functions(Gpu *g, const Function *display) {
                         if (r < 0)
                                 return r;
                 }
+        /* What a job has removed, and not found again, is missed. */
+        for (char **a = g->job ? g->functions : NULL; a && *a; a++)
+                if (!strv_contains(functions, *a)) {
+                        r = strv_extend(&functions, *a);
+                        if (r < 0)
+                                return r;
+                }
         strv_free(g->functions);
         g->functions = TAKE_PTR(functions);
         return 0;

@@ -295,8 +295,8 @@ int health_judge(const HealthInput *in, HealthReport **ret) {
         for (char *const *a = in->functions; *a && k >= 0; a++) {
                 const Function *f = snapshot_find(in->snapshot, *a);
 
-                if (f)
-                        k = judge_function(in, f, r);
+                k = f ? judge_function(in, f, r)
+                      : health_report_add(r, SEVERITY_WARNING, "function-absent", "%s is not on the PCI bus.", *a);
         }
         if (k >= 0)
                 k = judge_sensors(in, address, r);
