@@ -55,8 +55,7 @@ int remove_store(void *object, const char *data, size_t n, _unused_ off_t offset
         if (device_known(d)) {
                 remove_device(d);
                 (void) sickness_cure(d, "remove-rescan");
-                sickness_cure_below(d, "remove-rescan");
-                sickness_cure_below(d, "bridge");
+                sickness_cure_below(d, "remove-rescan,bridge");
         }
         rescan_remove_unlock();
         return 0;

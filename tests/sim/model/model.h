@@ -247,8 +247,8 @@ bool sickness_add_cures(Device *d, const char *list); /* names of rungs with com
 bool device_shows(const Device *d, unsigned symptom);
 void sickness_begin(Device *d);
 void sickness_touch(Device *d);                 /* something is done with it that does not help */
-bool sickness_cure(Device *d, const char *rung); /* false: this rung does not help */
-void sickness_cure_below(Device *bridge, const char *rung);
+bool sickness_cure(Device *d, const char *rungs); /* "bridge,bus": all of these at once; false: none helps */
+void sickness_cure_below(Device *bridge, const char *rungs);
 void sickness_slept(void);
 void device_die(Device *d);                     /* all ones from now on; of a bridge: what is below it */
 void vfio_node_opened(const DeviceNode *n);     /* about to be counted: by its first user */

@@ -179,8 +179,7 @@ static void reset_one(Device *d, _unused_ void *data) {
 
         if (streq_ptr(result, "heal"))
                 d->dead = d->sick = false;
-        (void) sickness_cure(d, "subordinate");
-        (void) sickness_cure(d, "bus"); /* it is the same reset, of all functions */
+        (void) sickness_cure(d, "subordinate,bus"); /* it is the same reset, of all functions */
         d->rom_enabled = false;
 }
 

@@ -79,8 +79,17 @@ void sickness_begin(Device *d) {
         machine_changed();
 }
 
-bool sickness_cure(Device *d, const char *rung) {
-        if (!strv_contains(d->cures, rung)) {
+static bool is_cure(const Device *d, const char *list) {
+        g_auto(GStrv) words = g_strsplit(list, ",", -1);
+
+        for (char **w = words; *w; w++)
+                if (strv_contains(d->cures, *w))
+                        return true;
+        return false;
+}
+
+bool sickness_cure(Device *d, const char *list) {
+        if (!is_cure(d, list)) {
                 sickness_touch(d);
                 return false;
         }
@@ -93,8 +102,8 @@ static void cure_one(Device *d, void *data) {
         (void) sickness_cure(d, data);
 }
 
-void sickness_cure_below(Device *bridge, const char *rung) {
-        device_each_below(bridge, cure_one, (void *) rung);
+void sickness_cure_below(Device *bridge, const char *list) {
+        device_each_below(bridge, cure_one, (void *) list);
 }
 
 static void die_one(Device *d, _unused_ void *data) {
