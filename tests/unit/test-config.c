@@ -331,7 +331,9 @@ static void test_bad_gpu_values(void) {
                 _cleanup_(warnings_free) Warnings w = warnings_new();
                 _cleanup_(gpu_config_freep) GpuConfig *g = parse_gpu(text, &w);
 
-                g_test_message("%s", lines[i]);
+                g_autofree char *shown = g_strescape(lines[i], NULL);
+
+                g_test_message("%s", shown);
                 assert_warnings(&w, (const char *const[]) { "a.gpu:4: Bad value for", NULL });
                 g_assert_null(g->alias);
                 g_assert_null(g->functions);
