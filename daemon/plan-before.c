@@ -26,14 +26,14 @@ int builder_check_before_vfio(Builder *b) {
                               "Load bbswitch, or take the line out of its .gpu file.", b->in->name);
 }
 
-static void add_switches(Builder *b) {
+void builder_add_switches(Builder *b) {
         bool audio = strv_contains(b->in->switches, "nvhda");
 
         if (!has_switch(b))
                 return;
-        builder_add(b, VERB_SWITCH_POWER, "bbswitch", "OFF", NULL);
         if (audio)
                 builder_add(b, VERB_SWITCH_POWER, "nvhda", "OFF", NULL);
+        builder_add(b, VERB_SWITCH_POWER, "bbswitch", "OFF", NULL);
         builder_add(b, VERB_SWITCH_POWER, "bbswitch", "ON", NULL);
         if (audio)
                 builder_add(b, VERB_SWITCH_POWER, "nvhda", "ON", NULL);
@@ -43,7 +43,7 @@ static void add_refresh(Builder *b, const char *driver_that_left) {
         const Function *display = builder_display(b);
         char **unload = b->in->quirks ? b->in->quirks->unload : NULL;
 
-        add_switches(b);
+        builder_add_switches(b);
         for (size_t i = driver_that_left ? strv_length(unload) : 0; i > 0; i--)
                 builder_add(b, VERB_LOAD, unload[i - 1], NULL, NULL);
         builder_add(b, VERB_REBIND, display->address, display->driver, NULL);

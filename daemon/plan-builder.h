@@ -51,6 +51,9 @@ const char *builder_add_quiesce(Builder *b);
 /* plan-before.c: BeforeVfio=, between the host's drivers and VFIO. `left` is what builder_add_leave() returned. */
 int builder_check_before_vfio(Builder *b);
 void builder_add_before_vfio(Builder *b, const char *left);
+/* Off and on by bbswitch, and nvhda where it is there: that one does nothing while the card is off, so it goes first and, also when this
+ * is undone, comes last. */
+void builder_add_switches(Builder *b);
 /* Whether a function that is not part of the plan is bound to that driver. */
 bool builder_needs_elsewhere(const Builder *b, const char *driver);
 

@@ -275,7 +275,6 @@ static int add_slot(Builder *b) {
 }
 
 static int add_power_cycle(Builder *b) {
-        bool audio = strv_contains(b->in->switches, "nvhda");
         const char *bridge = topmost_bridge(b);
         int r = 0;
 
@@ -286,12 +285,7 @@ static int add_power_cycle(Builder *b) {
         if (r != 0)
                 return r;
         add_departure(b);
-        builder_add(b, VERB_SWITCH_POWER, "bbswitch", "OFF", NULL);
-        if (audio)
-                builder_add(b, VERB_SWITCH_POWER, "nvhda", "OFF", NULL);
-        builder_add(b, VERB_SWITCH_POWER, "bbswitch", "ON", NULL);
-        if (audio)
-                builder_add(b, VERB_SWITCH_POWER, "nvhda", "ON", NULL);
+        builder_add_switches(b);
         add_removal(b);
         if (bridge)
                 builder_add(b, VERB_REMOVE, bridge, NULL, NULL);

@@ -556,8 +556,8 @@ static void test_before_vfio(void) {
         build_strv(&plan_case_function(c, LAPTOP)->switches, "nvhda");
         assert_says(c, OPERATION_DETACH,
                     "unbind 0000:01:00.0 nouveau\n"
-                    "switch-power bbswitch OFF\n"
                     "switch-power nvhda OFF\n"
+                    "switch-power bbswitch OFF\n"
                     "switch-power bbswitch ON\n"
                     "switch-power nvhda ON\n"
                     "rebind 0000:01:00.0 nouveau\n"
