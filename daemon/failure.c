@@ -29,6 +29,8 @@ static const struct {
         { _VERB_MAX, ENODEV, GPUPT_ERROR_UNREACHABLE, "It has left the PCI bus." },
         { _VERB_MAX, ENXIO, GPUPT_ERROR_UNREACHABLE, "It has left the PCI bus." },
         { _VERB_MAX, ECANCELED, GPUPT_ERROR_CANCELLED, "" },
+        { VERB_RESET, 0, GPUPT_ERROR_RESET_FAILED, "See BeforeVfio= in the card's .gpu file, which asks for it." },
+        { VERB_VENDOR_RESET, 0, GPUPT_ERROR_RESET_FAILED, "See BeforeVfio= in the card's .gpu file, which asks for it." },
         { _VERB_MAX, 0, GPUPT_ERROR_FAILED, "See journalctl -u gpuptd and the kernel log." },
 };
 
