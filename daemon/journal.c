@@ -242,7 +242,7 @@ static int check_intent(const Intent *intent) {
         _cleanup_(plan_freep) Plan *undo = NULL;
         int r;
 
-        if (!intent->gpu || !intent->functions || intent->phase < 0)
+        if (!intent->gpu || !intent->functions || intent->phase < 0 || (intent->operation == OPERATION_PHASE) != !!intent->vm)
                 return -EBADMSG;
         r = intent_undo_plan(intent, &undo);
         if (r < 0)

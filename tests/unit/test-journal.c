@@ -329,6 +329,37 @@ static void test_bad_lines(void) {
         g_assert_cmpint(intent_read(text, strlen(text), &(Intent *) { NULL }), ==, -EBADMSG);
 }
 
+/* Whatever a VM manager calls its VM; and without the line nobody knows which phase it is. */
+static void test_vm(void) {
+        static const char name[] = "Windows 10 \xc3\xa9\\x20 (libvirt)";
+
+        for (VmPhase p = 0; p < _VM_PHASE_MAX; p++) {
+                _cleanup_(intent_freep) Intent *intent = make_intent(), *again = NULL;
+                _cleanup_free_ char *text = NULL;
+                g_auto(GStrv) lines = NULL;
+                unsigned line;
+                size_t size;
+
+                intent->operation = OPERATION_PHASE;
+                intent->vm_phase = p;
+                intent->vm = strdup(name);
+                text = text_of(intent, &size);
+                g_assert_cmpint(intent_read(text, size, &again), ==, 0);
+                assert_same(intent, again);
+                g_assert_cmpint(again->vm_phase, ==, p);
+                g_assert_cmpstr(again->vm, ==, name);
+
+                text[size - 1] = '\0';
+                lines = g_strsplit(text, "\n", -1);
+                line = find_line(lines, "vm");
+                assert_bad(lines, line, "", -EBADMSG);
+                assert_bad(lines, line, "vm pre-party win10\n", -EBADMSG);
+                assert_bad(lines, line, "vm pre-start\n", -EBADMSG);
+                assert_bad(lines, line, "vm pre-start win 10\n", -EBADMSG);
+                assert_bad(lines, find_line(lines, "job"), "job 7 detach 0000:01:00.0 0\n", -EBADMSG);
+        }
+}
+
 /* ---- the files */
 
 static void test_files(void) {
@@ -504,6 +535,7 @@ int main(int argc, char *argv[]) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/journal/round-trip", test_round_trip);
         g_test_add_func("/journal/rungs", test_rungs);
+        g_test_add_func("/journal/vm", test_vm);
         g_test_add_func("/journal/undo-phase", test_undo_phase);
         g_test_add_func("/journal/truncated", test_truncated);
         g_test_add_func("/journal/mutated", test_mutated);
