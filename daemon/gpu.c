@@ -242,8 +242,12 @@ static int derive_place(Gpu *g, const Function *display) {
         int r;
 
         r = copy_list(display->bridges, &g->bridges);
-        if (r >= 0)
+        /* A job takes bbswitch away before it removes the card, and a look in between must not be what is known of it. */
+        if (r >= 0 && !g->job)
                 r = copy_list(display->switches, &g->switches);
+        for (char **w = g->job ? display->switches : NULL; w && *w && r >= 0; w++)
+                if (!strv_contains(g->switches, *w))
+                        r = strv_extend(&g->switches, *w);
         return r < 0 ? r : free_and_strdup(&g->slot, display->slot);
 }
 
