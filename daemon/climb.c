@@ -89,15 +89,16 @@ static int note_impossible(Intent *intent, Rung rung, const char *reason) {
         return outcome ? intent_add_attempt(intent, rung, outcome) : -ENOMEM;
 }
 
-static int make_plan(const Gpu *g, const Intent *intent, const PlanOptions *with_rung, Plan **ret, char **ret_reason) {
+static int make_plan(const Gpu *g, const Intent *intent, const PlanOptions *with_rung, const Holders *holders, Plan **ret,
+                     char **ret_reason) {
         PlanInput input;
 
-        gpu_plan_input(g, g->holders, &input);
+        gpu_plan_input(g, holders, &input);
         input.targets = &intent->saved;
         return plan_build(&input, OPERATION_RESET, with_rung, ret, ret_reason);
 }
 
-int climb_next(const Gpu *g, Intent *intent, const PlanOptions *options, char **ret_message) {
+int climb_next(const Gpu *g, Intent *intent, const PlanOptions *options, const Holders *shown, char **ret_message) {
         for (;;) {
                 _cleanup_free_ char *reason = NULL;
                 PlanOptions with_rung = *options;
@@ -109,7 +110,7 @@ int climb_next(const Gpu *g, Intent *intent, const PlanOptions *options, char **
                 r = ladder_next(&input, &with_rung.rung);
                 if (r <= 0)
                         return r;
-                r = make_plan(g, intent, &with_rung, &plan, &reason);
+                r = make_plan(g, intent, &with_rung, shown ?: g->holders, &plan, &reason);
                 if (r == 0) {
                         intent_begin_rung(intent, with_rung.rung, plan);
                         return 1;
@@ -145,7 +146,7 @@ static bool is_possible(const Gpu *g, const Intent *intent, Rung rung) {
         _cleanup_free_ char *reason = NULL;
         _cleanup_(plan_freep) Plan *plan = NULL;
 
-        return make_plan(g, intent, &options, &plan, &reason) == 0;
+        return make_plan(g, intent, &options, g->holders, &plan, &reason) == 0;
 }
 
 char *climb_list_left(const Gpu *g, const Intent *intent) {

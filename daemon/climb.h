@@ -10,8 +10,8 @@
 /* Looks for the next rung that has a plan, and makes it the intent's: 1. 0: there is none left. What cannot be done here is
  * noted in the intent as tried, with the reason. What would refuse every further rung as well (somebody has the card
  * open, or looks at its screen) is returned as such: the PlanRefusal, above 1, with a sentence. A rung that the options name
- * is the only one to do. */
-int climb_next(const Gpu *g, Intent *intent, const PlanOptions *options, char **ret_message);
+ * is the only one to do. shown: the census that the caller was asked over, whom force ends; NULL: there was none. */
+int climb_next(const Gpu *g, Intent *intent, const PlanOptions *options, const Holders *shown, char **ret_message);
 
 /* Whether a quirk or the administrator forbids it. */
 bool climb_is_forbidden(const Gpu *g, Rung rung);

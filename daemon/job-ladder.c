@@ -57,7 +57,7 @@ static void climb(Job *j) {
         j->left_over = (free(j->left_over), NULL);
         j->failure = (free(j->failure), NULL);
         j->only_listed = false;
-        r = climb_next(j->gpu, j->intent, &j->options, &message);
+        r = climb_next(j->gpu, j->intent, &j->options, j->shown, &message);
         if (r > 1)
                 job_refuse(j, plan_refusal_error(r), strempty(message));
         else if (r < 0)

@@ -231,7 +231,7 @@ static int append_ladder(const Request *q, const Gpu *g, sd_bus_message *reply) 
 
         if (!intent)
                 return -ENOMEM;
-        while ((r = climb_next(g, intent, &q->options, &message)) == 1) {
+        while ((r = climb_next(g, intent, &q->options, q->shown, &message)) == 1) {
                 r = intent_end_rung(intent, 0, rung_describe(intent->rung));
                 if (r < 0)
                         return r;
