@@ -28,6 +28,7 @@ struct Inhibitor {
         unsigned holds;
         int fd;          /* the lock, or -EBADF */
         bool sleeping;
+        void (*known)(void *userdata); /* called once logind has answered the first question */
         bool complained; /* a refusal was logged; the next ones are debug until a lock is granted */
         sd_bus_slot *inhibit_call, *state_call;
         sd_bus_slot *sleep_match, *owner_match;
@@ -142,25 +143,40 @@ static int on_prepare_for_sleep(sd_bus_message *m, void *userdata, sd_bus_error 
         return 0;
 }
 
-static int on_state_reply(sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
-        Inhibitor *i = ASSERT_PTR(userdata);
+bool inhibitor_when_known(Inhibitor *i, void (*handler)(void *userdata)) {
+        if (!i->state_call)
+                return true;
+        i->known = handler;
+        return false;
+}
+
+static void take_state(Inhibitor *i, sd_bus_message *reply) {
         const char *sender = sd_bus_message_get_sender(reply);
         int sleeping, r;
 
-        i->state_call = sd_bus_slot_unref(i->state_call);
         /* The bus itself answers for a name that nobody owns. */
         if (sender && sender[0] == ':')
                 (void) free_and_strdup(&i->owner, sender);
         if (sd_bus_message_is_method_error(reply, NULL)) {
                 log_debug("Cannot ask logind whether a sleep is under way, ignoring: %s",
                           strempty(sd_bus_message_get_error(reply)->message));
-                return 0;
+                return;
         }
         r = sd_bus_message_read(reply, "v", "b", &sleeping);
         if (r < 0)
                 (void) log_debug_errno(r, "Cannot read logind's PreparingForSleep, ignoring: %m");
         else
                 set_sleeping(i, sleeping);
+}
+
+static int on_state_reply(sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
+        Inhibitor *i = ASSERT_PTR(userdata);
+        void (*known)(void *) = TAKE_PTR(i->known);
+
+        i->state_call = sd_bus_slot_unref(i->state_call);
+        take_state(i, reply);
+        if (known)
+                known(i->userdata);
         return 0;
 }
 

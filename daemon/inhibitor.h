@@ -23,3 +23,6 @@ void inhibitor_hold(Inhibitor *i);
 void inhibitor_release(Inhibitor *i);
 /* logind says that a sleep is under way (PreparingForSleep). */
 bool inhibitor_sleeping(const Inhibitor *i);
+/* Whether that is known yet: logind has been asked, and has answered or is not there. If not, the handler is called once it
+ * is; it has the userdata of inhibitor_new(). */
+bool inhibitor_when_known(Inhibitor *i, void (*handler)(void *userdata));

@@ -522,6 +522,17 @@ static void add_remembered_gpus(Manager *m) {
                 (void) find_or_add_gpu(m, *a);
 }
 
+/* Not before it is known whether the host is about to sleep: nothing is written then. */
+static void take_up(void *userdata) {
+        Manager *m = ASSERT_PTR(userdata);
+
+        m->inventoried = true;
+        add_remembered_gpus(m);
+        resume_jobs(m);
+        follow_released_leases(m);
+        become_ready(m);
+}
+
 static void on_scanned(char *const *addresses, void *userdata) {
         Manager *m = ASSERT_PTR(userdata);
 
@@ -531,13 +542,8 @@ static void on_scanned(char *const *addresses, void *userdata) {
         if (addresses)
                 return;
         add_new_gpus(m);
-        if (!m->inventoried) {
-                m->inventoried = true;
-                add_remembered_gpus(m);
-                resume_jobs(m);
-                follow_released_leases(m);
-        }
-        become_ready(m);
+        if (!m->inventoried && inhibitor_when_known(m->inhibitor, take_up))
+                take_up(m);
 }
 
 /* ---- what happens outside ---- */
