@@ -24,7 +24,7 @@ typedef struct Fixture {
         /* gpuptd */
         Inhibitor *inhibitor;
         bool told, told_start;
-        unsigned times_told;
+        unsigned times_told, times_known;
 } Fixture;
 
 static int method_inhibit(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
@@ -192,6 +192,26 @@ static void test_sleeping_at_start(Fixture *f, const void *data) {
         announce(f, false);
 }
 
+static void on_known(void *userdata) {
+        Fixture *f = userdata;
+
+        g_assert_true(inhibitor_sleeping(f->inhibitor));
+        f->times_known++;
+}
+
+/* Whoever must know waits for the answer, which has been taken in by then. */
+static void test_known(Fixture *f, const void *data) {
+        g_assert_true(inhibitor_when_known(f->inhibitor, on_known));
+        f->inhibitor = inhibitor_free(f->inhibitor);
+        g_assert_cmpint(inhibitor_new(f->bus.daemon, on_sleep, f, &f->inhibitor), ==, 0);
+        g_assert_false(inhibitor_when_known(f->inhibitor, on_known));
+        g_assert_cmpuint(f->times_known, ==, 0);
+        settle(f);
+        g_assert_cmpuint(f->times_known, ==, 1);
+        announce(f, false);
+        g_assert_cmpuint(f->times_known, ==, 1);
+}
+
 /* logind grants nothing while it prepares a sleep; after it, the lock is taken. */
 static void test_refused_while_sleeping(Fixture *f, const void *data) {
         announce(f, true);
@@ -277,6 +297,7 @@ int main(int argc, char *argv[]) {
         ADD("forged", test_forged);
 #undef ADD
         g_test_add("/inhibitor/sleeping-at-start", Fixture, "", set_up, test_sleeping_at_start, tear_down);
+        g_test_add("/inhibitor/known", Fixture, "", set_up, test_known, tear_down);
         g_test_add("/inhibitor/missing", Fixture, NULL, set_up_without_logind, test_missing, tear_down);
         return g_test_run();
 }
