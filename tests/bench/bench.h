@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* bench: what the measuring programs share: a clock, a limit for whatever is measured, and what is said of many
+/* bench: what the measuring programs share: clocks, a limit for whatever is measured, and what is said of many
  * measurements. */
 
 #include <glib.h>
 #include <signal.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 /* A hundred times of what anything here takes: past it, it hangs. Longer than the kernel waits before it logs where a
@@ -36,6 +37,16 @@ static inline void bench_stage(const char *what) {
 /* Seconds, of a clock that nobody sets. */
 static inline double bench_now(void) {
         return (double) g_get_monotonic_time() / 1e6;
+}
+
+/* Seconds of a processor that a process, without its children, has used. */
+static inline double bench_cpu_of(pid_t pid) {
+        struct timespec t;
+        clockid_t clock;
+
+        g_assert_cmpint(clock_getcpuclockid(pid, &clock), ==, 0);
+        g_assert_cmpint(clock_gettime(clock, &t), ==, 0);
+        return (double) t.tv_sec + (double) t.tv_nsec / 1e9;
 }
 
 static inline int bench_compare(const void *a, const void *b) {
