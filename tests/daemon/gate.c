@@ -61,6 +61,15 @@ unsigned gate_count_any(unsigned pass) {
         return pass - (unsigned) atoi(text);
 }
 
+Gate *gate_wait_until(bool (*over)(void *userdata), void *userdata) {
+        struct pollfd p = { .fd = listener, .events = POLLIN };
+
+        while (poll(&p, 1, 50) == 0)
+                if (over(userdata) && poll(&p, 1, 0) == 0)
+                        return NULL;
+        return gate_wait();
+}
+
 Gate *gate_wait(void) {
         struct pollfd p = { .fd = listener, .events = POLLIN };
         char line[512] = {}, *space;

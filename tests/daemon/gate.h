@@ -11,6 +11,7 @@
 #define GATE_SOCKET "/run/gpuptd-sim/gate"
 #define ENV_REAL_WORKER "GPUPT_REAL_WORKER"
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 typedef struct Gate {
@@ -29,5 +30,7 @@ void gate_set_any(unsigned pass);
 unsigned gate_count_any(unsigned pass);
 /* The next step that stands at a gate, whichever it is. */
 Gate *gate_wait(void);
+/* Likewise, or NULL once that is over by itself. */
+Gate *gate_wait_until(bool (*over)(void *userdata), void *userdata);
 /* "go", "error ERRNO", or "say TEXT"; frees it. */
 void gate_answer(Gate *g, const char *verdict);

@@ -632,6 +632,17 @@ static unsigned count_steps(Scene *s, const char *name) {
         return n;
 }
 
+typedef struct Running {
+        Scene *s;
+        const char *job;
+} Running;
+
+static bool is_over(void *userdata) {
+        const Running *r = userdata;
+
+        return !job_property(r->s, r->job, "State");
+}
+
 static void kill_in_step(Scene *s, const Way *way, unsigned step) {
         const JobEnd *end;
         const char *job;
@@ -641,7 +652,14 @@ static void kill_in_step(Scene *s, const Way *way, unsigned step) {
         go_to(s, way->phase);
         gate_set_any(step);
         job = phase_start(s, CARD, way->phase);
-        gate = gate_wait();
+        gate = gate_wait_until(is_over, &(Running) { s, job });
+        if (!gate) {
+                /* Where udev was late with a companion there are more steps than where it was not. */
+                (void) gate_count_any(step);
+                assert_end(s, job_wait(s, job), "done", "");
+                assert_after(s, way->phase);
+                return;
+        }
         worker = gate->pid;
         g_test_message("step %u: %s", step, gate->step);
         assert_journal(job, way->phase);
