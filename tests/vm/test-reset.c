@@ -414,7 +414,7 @@ static void test_foreign_remove(void) {
         gpu_wait_state(BOOT, "host");
         gpu_wait_idle(BOOT);
         result = gpu_last_job(BOOT, "result");
-        g_test_message("%s", result);
+        g_assert_cmpstr(result, ==, "failed");
         g_free(recover(BOOT));
         g_free(recover(CARD));
         move("attach", CARD);
