@@ -10,6 +10,8 @@
 /* Config space is blocked while a reset that somebody began is under way, up to 65 s (drivers/pci/pci.c pci_dev_wait()). */
 #define MEASURE_LIMIT_SEC 70U
 #define SENSORS_LIMIT_SEC 5U
+/* What the kernel says while it is asked reaches the journal a moment later. */
+#define JOURNAL_USEC 100000U
 
 struct Checkup {
         Gpu *gpu; /* weak */
@@ -93,7 +95,7 @@ static int judge(Checkup *c, HealthReport **ret) {
         return 0;
 }
 
-static int on_over(sd_event_source *source, void *userdata) {
+static int on_over(sd_event_source *source, uint64_t usec, void *userdata) {
         Checkup *c = ASSERT_PTR(userdata);
         HealthReport *report = NULL;
 
@@ -109,8 +111,7 @@ static int on_over(sd_event_source *source, void *userdata) {
 static void end_if_answered(Checkup *c) {
         if (c->measure || c->sensors || c->tool || c->over)
                 return;
-        /* From the event loop, never from within whoever asked. */
-        if (sd_event_add_defer(c->gpu->host->event, &c->over, on_over, c) < 0)
+        if (sd_event_add_time_relative(c->gpu->host->event, &c->over, CLOCK_MONOTONIC, JOURNAL_USEC, 0, on_over, c) < 0)
                 (void) log_oom();
 }
 
