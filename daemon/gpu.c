@@ -248,7 +248,10 @@ static int derive_place(Gpu *g, const Function *display) {
         for (char **w = g->job ? display->switches : NULL; w && *w && r >= 0; w++)
                 if (!strv_contains(g->switches, *w))
                         r = strv_extend(&g->switches, *w);
-        return r < 0 ? r : free_and_strdup(&g->slot, display->slot);
+        /* Likewise the slot, whose power it takes; and of one that vanished while it was looked at nothing is known. */
+        if (r < 0 || (!display->slot && (g->job || !display->modalias)))
+                return r;
+        return free_and_strdup(&g->slot, display->slot);
 }
 
 static int derive_identity(Gpu *g, const Function *display) {
