@@ -16,7 +16,7 @@
 #define AGENT_LIMIT_USEC (5 * USEC_PER_SEC)
 /* How long one of several monitors may keep us waiting that another program is connected to. */
 #define MONITOR_LIMIT_USEC (3 * USEC_PER_SEC)
-#define QUIT_LIMIT_USEC (5 * USEC_PER_SEC)
+#define QUIT_LIMIT_USEC (3 * USEC_PER_SEC)
 #define QOM_ENTRIES_MAX 1024U
 
 typedef struct Vm {
@@ -512,8 +512,8 @@ static AdapterResult suspend(AdapterCall *c) {
                 return adapter_not_supported(c, "%s", sleep_hint(r, true, ALLOW_S3));
         if (!ask_to_sleep(c, &vm, "guest-suspend-ram", QMP_EVENT_SUSPEND | QMP_EVENT_SHUTDOWN, &outcome, &result))
                 return result;
-        if (outcome == OUTCOME_ENDED)
-                return adapter_fail(c, ERROR_UNVERIFIED, "the VM has ended instead of going to sleep");
+        if (outcome == OUTCOME_ENDED || !vm.qmp || (qmp_events(vm.qmp) & QMP_EVENT_SHUTDOWN))
+                return adapter_fail(c, ERROR_UNVERIFIED, "the guest has switched off instead of going to sleep");
         r = query_state(c, &vm, &state);
         if (r < 0)
                 return fail_qmp(c, &vm, r, "query-status");

@@ -86,18 +86,23 @@ static int next_message(QmpReader *r, json_object **ret) {
         const char *text = (const char *) r->buffer + r->begin;
         size_t n = r->end - r->begin;
         enum json_tokener_error error;
+        const char *sentinel;
 
         if (n == 0)
                 return 0;
-        /* The tokener takes a NUL for the end of its text. */
-        if (memchr(text, '\0', n))
+        /* The tokener looks at the byte behind a message, too, and would not like it. */
+        sentinel = memchr(text, SENTINEL, n);
+        if (sentinel)
+                n = (size_t) (sentinel - text);
+        /* And it takes a NUL for the end of its text. */
+        if (n == 0 || memchr(text, '\0', n))
                 return -EPROTO;
         o = json_tokener_parse_ex(r->tokener, text, (int) n);
         error = json_tokener_get_error(r->tokener);
         if (error == json_tokener_continue) {
-                r->begin = r->end;
+                r->begin += n;
                 r->size += n;
-                return r->size > QMP_MESSAGE_MAX ? -EMSGSIZE : 0;
+                return sentinel ? -EPROTO : r->size > QMP_MESSAGE_MAX ? -EMSGSIZE : 0;
         }
         if (error != json_tokener_success || !json_object_is_type(o, json_type_object))
                 return -EPROTO;
