@@ -478,7 +478,7 @@ static bool ask_to_sleep(AdapterCall *c, Vm *vm, const char *command, unsigned e
         int r;
 
         if (open_agent(c, vm, &hint) < 0) {
-                *result = adapter_fail(c, ERROR_UNREACHABLE, "%s", hint);
+                *result = vm->line->agent_path ? adapter_fail(c, ERROR_UNREACHABLE, "%s", hint) : adapter_not_supported(c, "%s", hint);
                 return false;
         }
         r = qmp_send(vm->agent, command, NULL, c->deadline_usec);

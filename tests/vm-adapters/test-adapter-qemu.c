@@ -182,6 +182,9 @@ static void test_not_offered(void) {
         start(&f, "no-s3", true);
         assert_call(&f, "suspend", 3, "verb", "suspend");
         end(&f);
+        start(&f, "", false);
+        assert_call(&f, "hibernate", 3, "verb", "hibernate");
+        end(&f);
 }
 
 static void test_never(void) {
