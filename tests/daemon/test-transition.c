@@ -272,8 +272,11 @@ static char *changed_topology(const char *name, const char *old, const char *fre
         g_autofree char *file = g_strdup_printf(SOURCE_ROOT "/tests/sim/topologies/%s.topology", name);
         g_autofree char *text = NULL, *drivers = NULL;
         g_autoptr(GString) changed = NULL;
-        char *path = g_strdup_printf("/tmp/gpuptd-%s-%d.topology", name, getpid());
+        char *path = NULL;
+        int fd = g_file_open_tmp("gpuptd-XXXXXX.topology", &path, NULL);
 
+        g_assert_cmpint(fd, >=, 0);
+        (void) close(fd);
         g_assert_true(g_file_get_contents(file, &text, NULL, NULL));
         g_assert_true(g_file_get_contents(SOURCE_ROOT "/tests/sim/topologies/drivers.inc", &drivers, NULL, NULL));
         changed = g_string_new(text);
