@@ -166,12 +166,12 @@ static AdapterResult wait_state(AdapterCall *c, VmState wanted) {
 
 /* The VMID on the command line is the VM's if the process is the one that Proxmox has started for it. */
 static int read_pid(unsigned vmid, pid_t *ret) {
-        _cleanup_free_ char *line = NULL;
-        char path[64];
+        _cleanup_free_ char *path = NULL, *line = NULL;
         uint64_t pid;
         int r;
 
-        (void) snprintf(path, sizeof(path), PID_FILE_FORMAT, vmid);
+        if (asprintf(&path, PID_FILE_FORMAT, vmid) < 0)
+                return -ENOMEM;
         r = read_line_at(AT_FDCWD, path, &line);
         if (r < 0)
                 return r;
