@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* vm-answer: what an adapter of virtual machines says (gpuptd.vm.d(7)), read from its exit status and its JSON as plain data.
+ * Pure. What it prints is hostile input: it has limits, and whatever does not fit is an answer that failed. */
+
+#include "util/string-table.h"
+
+#define VM_OUTPUT_MAX (64U * 1024U)
+#define VM_ID_MAX 255U
+
+typedef enum VmVerb {
+        VM_IDENTIFY,
+        VM_STATUS,
+        VM_CAPABILITIES,
+        VM_PAUSE,
+        VM_RESUME,
+        VM_SUSPEND,
+        VM_WAKE,
+        VM_HIBERNATE,
+        VM_SHUTDOWN,
+        VM_START,
+        VM_KILL,
+        _VM_VERB_MAX,
+        _VM_VERB_INVALID = -EINVAL,
+} VmVerb;
+
+typedef enum VmState {
+        VM_RUNNING,
+        VM_PAUSED,
+        VM_SUSPENDED,
+        VM_BUSY,
+        VM_CRASHED,
+        VM_OFF,
+        VM_GONE,
+        VM_UNKNOWN, /* also where the answer does not say */
+        _VM_STATE_MAX,
+        _VM_STATE_INVALID = -EINVAL,
+} VmState;
+
+typedef enum VmResult {
+        VM_DONE,          /* exit status 0, and an answer that fits */
+        VM_FAILED,        /* 1, or anything that the protocol does not know; see reason */
+        VM_NOT_MINE,      /* 2, to identify */
+        VM_NOT_SUPPORTED, /* 3 */
+        VM_TIMED_OUT,     /* error "timeout", or it did not end in its time: what was asked for may still happen */
+} VmResult;
+
+DECLARE_STRING_TABLE(vm_verb, VmVerb);
+DECLARE_STRING_TABLE(vm_state, VmState);
+
+typedef struct VmAnswer {
+        VmResult result;
+        char *reason;    /* a sentence or part of one, without control characters; never NULL */
+        char *error;     /* "timeout", "unreachable", …; "" if none; never NULL */
+        char *id, *name; /* of identify; NULL otherwise */
+        VmState state;
+        bool changed;    /* true unless it says that there was nothing to do */
+        bool agent, s3, s4, restart;
+        char *hint_agent, *hint_s3, *hint_s4, *hint_restart; /* of capabilities: why not, and how to allow it; or NULL */
+} VmAnswer;
+
+void vm_answer_done(VmAnswer *a);
+
+/* status: exit status of the adapter, or -1 where it did not exit by itself. Always fills *ret (which vm_answer_done()
+ * frees) but for -ENOMEM. An identify that is done has a valid id (and a name; the id where there is none). */
+int vm_answer_parse(VmVerb verb, int status, const char *output, size_t size, VmAnswer *ret);
