@@ -4,22 +4,20 @@
  * returns, opens no file, and says what it cannot use to the caller's function instead of the log. What a setting
  * means for a GPU is not known here.
  *
- * Every assignment ends in one row of a table: section, key, how to parse the value, where it goes. An empty value
- * puts back the default. The values are printable ASCII, since names from here end in paths, D-Bus replies and logs.
- * */
+ * Every assignment ends in one row of a table: section, key, how to parse the value (config-values.c), where it
+ * goes. An empty value puts back the default. The values are printable ASCII, since names from here end in paths,
+ * D-Bus replies and logs. */
 
 #include "config.h"
 
-#include <ctype.h>
 #include <fnmatch.h>
 #include <stdarg.h>
 
+#include "config-values.h"
 #include "dbus/names.h"
 
 /* What is taken at most. The files are root's, so the limits are against mistakes. */
 #define VALUE_MAX 1024U
-#define LIST_MAX 32U
-#define UNIT_NAME_MAX_LENGTH 255U
 #define LIMIT_MAX 4096U
 #define STEP_TIMEOUT_MAX_SEC (24U * 60U * 60U)
 
@@ -36,20 +34,6 @@ static const char *const last_display_table[_LAST_DISPLAY_MAX] = {
 DEFINE_STRING_TABLE(after_vm, AfterVm);
 DEFINE_STRING_TABLE(idle_power, IdlePower);
 DEFINE_STRING_TABLE(last_display, LastDisplay);
-
-typedef struct Setting Setting;
-
-/* Puts the value (empty: the default) into config, a Config or a GpuConfig. 0, -ENOMEM, or -EINVAL for a bad value.
- * */
-typedef int (*parse_t)(const Setting *s, const char *value, void *config);
-
-struct Setting {
-        const char *section, *key;
-        parse_t parse;
-        size_t offset;     /* of the field in the config */
-        unsigned min, max; /* of numbers */
-        unsigned fallback; /* the default of numbers and enums */
-};
 
 GpuConfig *gpu_config_free(GpuConfig *g) {
         if (!g)
@@ -85,377 +69,58 @@ Config *config_free(Config *c) {
         return NULL;
 }
 
-/* Values */
-
-static bool name_valid(const char *s) {
-        size_t n = strlen(s);
-
-        if (n == 0 || n > GPUPT_WORD_MAX)
-                return false;
-        for (; *s; s++)
-                if (!isalnum((unsigned char) *s) && *s != '_' && *s != '-')
-                        return false;
-        return true;
-}
-
-static bool driver_name_valid(const char *s) {
-        return name_valid(s) && isalnum((unsigned char) s[0]);
-}
-
-static bool unit_name_valid(const char *s) {
-        size_t n = strlen(s);
-
-        if (n > UNIT_NAME_MAX_LENGTH || n <= STRLEN(".service") || !streq(s + n - STRLEN(".service"), ".service"))
-                return false;
-        for (; *s; s++)
-                if (!isalnum((unsigned char) *s) && !strchr(":-_.\\@", *s))
-                        return false;
-        return true;
-}
-
-/* Exactly four hex digits, also as "0x10de", the way sysfs shows ids; returns what follows them, or NULL. */
-static const char *parse_id(const char *s, uint32_t *ret) {
-        uint64_t v;
-        char digits[5];
-
-        s = startswith(s, "0x") ?: s;
-        if (strlen(s) < 4)
-                return NULL;
-        memcpy(digits, s, 4);
-        digits[4] = '\0';
-        if (parse_hex_u64(digits, UINT16_MAX, &v) < 0)
-                return NULL;
-        *ret = (uint32_t) v;
-        return s + 4;
-}
-
-/* vvvv:dddd */
-static int parse_id_pair(const char *s, uint32_t *ret) {
-        uint32_t vendor, device;
-
-        s = parse_id(s, &vendor);
-        if (!s || *s != ':')
-                return -EINVAL;
-        s = parse_id(s + 1, &device);
-        if (!s || *s)
-                return -EINVAL;
-        *ret = vendor << 16 | device;
-        return 0;
-}
-
-/* An address, ".N", or vendor:device, in the forms that selector_explicit() takes. */
-static bool function_entry_valid(const char *s) {
-        bool has_function;
-        PciAddress a;
-        uint32_t ids;
-
-        if (s[0] == '.')
-                return s[1] >= '0' && s[1] <= '7' && !s[2];
-        if (pci_address_parse_short(s, &a, &has_function) >= 0)
-                return has_function;
-        return !startswith(s, "0x") && parse_id_pair(s, &ids) >= 0 && strlen(s) == STRLEN("vvvv:dddd");
-}
-
-static int set_string(char **field, const char *value) {
-        return free_and_strdup(field, *value ? value : NULL);
-}
-
-static int parse_name(const Setting *s, const char *value, void *config) {
-        if (*value && !name_valid(value))
-                return -EINVAL;
-        return set_string((char **) ((char *) config + s->offset), value);
-}
-
-static int parse_driver(const Setting *s, const char *value, void *config) {
-        if (*value && !driver_name_valid(value))
-                return -EINVAL;
-        return set_string((char **) ((char *) config + s->offset), value);
-}
-
-static int parse_default_state(const Setting *s, const char *value, void *config) {
-        if (*value && !streq(value, "host") && !streq(value, "vfio"))
-                return -EINVAL;
-        return set_string((char **) ((char *) config + s->offset), value);
-}
-
-static int parse_address(const Setting *s, const char *value, void *config) {
-        char **field = (char **) ((char *) config + s->offset), buf[PCI_ADDRESS_MAX];
-        PciAddress a;
-
-        if (!*value)
-                return set_string(field, value);
-        if (pci_address_parse(value, &a) < 0)
-                return -EINVAL;
-        return set_string(field, pci_address_format(&a, buf));
-}
-
-static int parse_path(const Setting *s, const char *value, void *config) {
-        if (strpbrk(value, " \t"))
-                return -EINVAL;
-        return set_string((char **) ((char *) config + s->offset), value);
-}
-
-static int set_id(const char *value, uint32_t *id, bool *has) {
-        uint32_t v = 0;
-
-        if (*value) {
-                const char *end = parse_id(value, &v);
-
-                if (!end || *end)
-                        return -EINVAL;
-        }
-        *id = v;
-        *has = *value;
-        return 0;
-}
-
-static int parse_vendor(const Setting *s, const char *value, void *config) {
-        GpuConfig *g = config;
-
-        return set_id(value, &g->match.vendor, &g->match.has_vendor);
-}
-
-static int parse_device(const Setting *s, const char *value, void *config) {
-        GpuConfig *g = config;
-
-        return set_id(value, &g->match.device, &g->match.has_device);
-}
-
-static int parse_subsystem(const Setting *s, const char *value, void *config) {
-        GpuConfig *g = config;
-        uint32_t ids = 0;
-
-        if (*value && parse_id_pair(value, &ids) < 0)
-                return -EINVAL;
-        g->match.subsystem = ids;
-        g->match.has_subsystem = *value;
-        return 0;
-}
-
-/* Adds the words of the value to a list; all of them, or none if one is bad. */
-static int extend_list(char ***list, const char *value, bool (*word_valid)(const char *)) {
-        _cleanup_strv_free_ char **words = NULL;
-        int r;
-
-        for (size_t n; value += strspn(value, " \t"), n = strcspn(value, " \t"), n > 0; value += n) {
-                _cleanup_free_ char *word = strndup(value, n);
-
-                if (!word)
-                        return -ENOMEM;
-                if (!word_valid(word) || strv_length(*list) + strv_length(words) >= LIST_MAX)
-                        return -EINVAL;
-                r = strv_extend(&words, word);
-                if (r < 0)
-                        return r;
-        }
-        if (!words) {
-                *list = strv_free(*list);
-                return 0;
-        }
-        for (char **w = words; *w; w++) {
-                r = strv_extend(list, *w);
-                if (r < 0)
-                        return r;
-        }
-        return 0;
-}
-
-static int parse_functions(const Setting *s, const char *value, void *config) {
-        return extend_list((char ***) ((char *) config + s->offset), value, function_entry_valid);
-}
-
-static bool rung_word_valid(const char *s) {
-        return rung_from_string(s) >= 0;
-}
-
-static bool before_vfio_word_valid(const char *s) {
-        static const char *const roles[] = { "display:", "audio:", "usb:", "ucsi:", "other:" };
-
-        for (size_t i = 0; i < ELEMENTSOF(roles); i++)
-                if (startswith(s, roles[i])) {
-                        s = startswith(s, roles[i]);
-                        break;
-                }
-        return streq(s, "none") || streq(s, "reset") || streq(s, "refresh");
-}
-
-static int parse_rungs(const Setting *s, const char *value, void *config) {
-        return extend_list((char ***) ((char *) config + s->offset), value, rung_word_valid);
-}
-
-static int parse_before_vfio(const Setting *s, const char *value, void *config) {
-        return extend_list((char ***) ((char *) config + s->offset), value, before_vfio_word_valid);
-}
-
-static int parse_units(const Setting *s, const char *value, void *config) {
-        return extend_list((char ***) ((char *) config + s->offset), value, unit_name_valid);
-}
-
-static int set_enum(const Setting *s, const char *value, int parsed, void *config) {
-        int v = *value ? parsed : (int) s->fallback;
-
-        if (v < 0 && *value)
-                return -EINVAL;
-        memcpy((char *) config + s->offset, &v, sizeof(v));
-        return 0;
-}
-
-static int parse_after_vm(const Setting *s, const char *value, void *config) {
-        return set_enum(s, value, after_vm_from_string(value), config);
-}
-
-static int parse_idle_power(const Setting *s, const char *value, void *config) {
-        return set_enum(s, value, idle_power_from_string(value), config);
-}
-
-static int parse_last_display(const Setting *s, const char *value, void *config) {
-        return set_enum(s, value, last_display_from_string(value), config);
-}
-
-static int parse_unsigned(const Setting *s, const char *value, void *config) {
-        unsigned *field = (unsigned *) ((char *) config + s->offset);
-        uint64_t v = s->fallback;
-
-        if (*value && (parse_u64(value, s->max, &v) < 0 || v < s->min))
-                return -EINVAL;
-        *field = (unsigned) v;
-        return 0;
-}
-
-/* Seconds of a unit as in systemd.time(7), without those that make no sense here; 0 for an unknown one. */
-static unsigned unit_seconds(const char *unit, size_t length) {
-        static const struct {
-                const char *name;
-                unsigned seconds;
-        } units[] = {
-                { "", 1 }, { "s", 1 }, { "sec", 1 }, { "second", 1 }, { "seconds", 1 },
-                { "m", 60 }, { "min", 60 }, { "minute", 60 }, { "minutes", 60 },
-                { "h", 3600 }, { "hr", 3600 }, { "hour", 3600 }, { "hours", 3600 },
-        };
-
-        for (size_t i = 0; i < ELEMENTSOF(units); i++)
-                if (strlen(units[i].name) == length && memcmp(units[i].name, unit, length) == 0)
-                        return units[i].seconds;
-        return 0;
-}
-
-/* "90", "2min 30s" */
-static int parse_sec(const Setting *s, const char *value, void *config) {
-        unsigned *field = (unsigned *) ((char *) config + s->offset);
-        uint64_t sum = *value ? 0 : s->fallback;
-
-        while (*value) {
-                size_t digits = strspn(value, "0123456789"), letters;
-                char number[8];
-                uint64_t v;
-
-                if (digits == 0 || digits >= sizeof(number))
-                        return -EINVAL;
-                memcpy(number, value, digits);
-                number[digits] = '\0';
-                if (parse_u64(number, UINT32_MAX, &v) < 0)
-                        return -EINVAL;
-                value += digits;
-                value += strspn(value, " \t");
-                letters = strspn(value, "abcdefghijklmnopqrstuvwxyz");
-                if (unit_seconds(value, letters) == 0)
-                        return -EINVAL;
-                sum += v * unit_seconds(value, letters);
-                if (sum > s->max)
-                        return -EINVAL;
-                value += letters;
-                value += strspn(value, " \t");
-        }
-        if (sum < s->min)
-                return -EINVAL;
-        *field = (unsigned) sum;
-        return 0;
-}
-
-/* Keeps "Section.Key" for a later release. */
-static int parse_extra(const Setting *s, const char *value, void *config) {
-        _cleanup_free_ char *key = NULL;
-        GpuConfig *g = config;
-        struct ConfigExtra *extras;
-        size_t i = 0;
-
-        if (asprintf(&key, "%s.%s", s->section, s->key) < 0) {
-                key = NULL;
-                return -ENOMEM;
-        }
-        while (i < g->n_extras && !streq(g->extras[i].key, key))
-                i++;
-
-        if (!*value) {
-                if (i < g->n_extras) {
-                        free(g->extras[i].key);
-                        free(g->extras[i].value);
-                        g->extras[i] = g->extras[--g->n_extras];
-                }
-                return 0;
-        }
-        if (i < g->n_extras)
-                return free_and_strdup(&g->extras[i].value, value);
-
-        extras = reallocarray(g->extras, g->n_extras + 1, sizeof(struct ConfigExtra));
-        if (!extras)
-                return -ENOMEM;
-        g->extras = extras;
-        extras[i].value = strdup(value);
-        if (!extras[i].value)
-                return -ENOMEM;
-        extras[i].key = TAKE_PTR(key);
-        g->n_extras++;
-        return 0;
-}
-
-/* A later release acts on it. */
-static int parse_unused(const Setting *s, const char *value, void *config) {
-        return 0;
-}
-
 static const Setting main_settings[] = {
-        { "Daemon", "StepTimeoutSec", parse_sec, offsetof(Config, step_timeout_sec), 0, STEP_TIMEOUT_MAX_SEC, 0 },
-        { "Daemon", "WaitSec", parse_sec, offsetof(Config, wait_sec), 0, GPUPT_WAIT_MAX_SEC, GPUPT_WAIT_DEFAULT_SEC },
-        { "Daemon", "LimitJobs", parse_unsigned, offsetof(Config, jobs_per_sender), 1, LIMIT_MAX, 16 },
-        { "Daemon", "LimitQueries", parse_unsigned, offsetof(Config, queries_per_sender), 1, LIMIT_MAX, 8 },
-        { "Daemon", "LimitLeases", parse_unsigned, offsetof(Config, leases_per_sender), 1, LIMIT_MAX, 8 },
-        { "Session", "LastDisplay", parse_last_display, offsetof(Config, last_display), 0, 0, LAST_DISPLAY_PROTECT },
-        { "Sleep", "Gate", parse_unused, 0, 0, 0, 0 },
-        { "Sleep", "VirtualMachine", parse_unused, 0, 0, 0, 0 },
-        { "Sleep", "Restartable", parse_unused, 0, 0, 0, 0 },
-        { "Sleep", "Gpu", parse_unused, 0, 0, 0, 0 },
-        { "Sleep", "OnError", parse_unused, 0, 0, 0, 0 },
-        { "Sleep", "TimeoutSec", parse_unused, 0, 0, 0, 0 },
-        { "Sleep", "LidClosed", parse_unused, 0, 0, 0, 0 },
+        { "Daemon", "StepTimeoutSec", .parse = setting_parse_sec,
+          .offset = offsetof(Config, step_timeout_sec), .max = STEP_TIMEOUT_MAX_SEC },
+        { "Daemon", "WaitSec", .parse = setting_parse_sec,
+          .offset = offsetof(Config, wait_sec), .max = GPUPT_WAIT_MAX_SEC, .fallback = GPUPT_WAIT_DEFAULT_SEC },
+        { "Daemon", "LimitJobs", .parse = setting_parse_unsigned,
+          .offset = offsetof(Config, jobs_per_sender), .min = 1, .max = LIMIT_MAX, .fallback = 16 },
+        { "Daemon", "LimitQueries", .parse = setting_parse_unsigned,
+          .offset = offsetof(Config, queries_per_sender), .min = 1, .max = LIMIT_MAX, .fallback = 8 },
+        { "Daemon", "LimitLeases", .parse = setting_parse_unsigned,
+          .offset = offsetof(Config, leases_per_sender), .min = 1, .max = LIMIT_MAX, .fallback = 8 },
+        { "Session", "LastDisplay", .parse = setting_parse_last_display,
+          .offset = offsetof(Config, last_display), .fallback = LAST_DISPLAY_PROTECT },
+        { "Sleep", "Gate", .parse = setting_parse_unused },
+        { "Sleep", "VirtualMachine", .parse = setting_parse_unused },
+        { "Sleep", "Restartable", .parse = setting_parse_unused },
+        { "Sleep", "Gpu", .parse = setting_parse_unused },
+        { "Sleep", "OnError", .parse = setting_parse_unused },
+        { "Sleep", "TimeoutSec", .parse = setting_parse_unused },
+        { "Sleep", "LidClosed", .parse = setting_parse_unused },
 };
 
 static const Setting gpu_settings[] = {
-        { "Match", "Address", parse_address, offsetof(GpuConfig, match.address), 0, 0, 0 },
-        { "Match", "Path", parse_path, offsetof(GpuConfig, match.path), 0, 0, 0 },
-        { "Match", "Vendor", parse_vendor, 0, 0, 0, 0 },
-        { "Match", "Device", parse_device, 0, 0, 0, 0 },
-        { "Match", "Subsystem", parse_subsystem, 0, 0, 0, 0 },
-        { "Gpu", "Alias", parse_name, offsetof(GpuConfig, alias), 0, 0, 0 },
-        { "Gpu", "Functions", parse_functions, offsetof(GpuConfig, functions), 0, 0, 0 },
-        { "Gpu", "HostDriver", parse_driver, offsetof(GpuConfig, host_driver), 0, 0, 0 },
-        { "Gpu", "VfioDriver", parse_driver, offsetof(GpuConfig, vfio_driver), 0, 0, 0 },
-        { "Gpu", "Default", parse_default_state, offsetof(GpuConfig, default_state), 0, 0, 0 },
-        { "Gpu", "AfterVm", parse_after_vm, offsetof(GpuConfig, after_vm), 0, 0, AFTER_VM_HEAL },
-        { "Gpu", "IdlePower", parse_idle_power, offsetof(GpuConfig, idle_power), 0, 0, IDLE_POWER_AUTO },
-        { "Gpu", "BeforeVfio", parse_before_vfio, offsetof(GpuConfig, before_vfio), 0, 0, 0 },
-        { "Reset", "Ladder", parse_rungs, offsetof(GpuConfig, ladder), 0, 0, 0 },
-        { "Reset", "Forbid", parse_rungs, offsetof(GpuConfig, forbid), 0, 0, 0 },
-        { "Sleep", "VirtualMachine", parse_extra, 0, 0, 0, 0 },
-        { "Sleep", "Restartable", parse_extra, 0, 0, 0, 0 },
-        { "Sleep", "Gpu", parse_extra, 0, 0, 0, 0 },
-        { "Sleep", "OnError", parse_extra, 0, 0, 0, 0 },
-        { "Sleep", "TimeoutSec", parse_extra, 0, 0, 0, 0 },
-        { "Sleep", "LidClosed", parse_extra, 0, 0, 0, 0 },
-        { "Session", "LastDisplay", parse_last_display, offsetof(GpuConfig, last_display), 0, 0,
-          (unsigned) _LAST_DISPLAY_INVALID },
-        { "Session", "StopUnits", parse_units, offsetof(GpuConfig, stop_units), 0, 0, 0 },
-        { "Session", "XorgFiles", parse_extra, 0, 0, 0, 0 },
+        { "Match", "Address", .parse = setting_parse_address, .offset = offsetof(GpuConfig, match.address) },
+        { "Match", "Path", .parse = setting_parse_path, .offset = offsetof(GpuConfig, match.path) },
+        { "Match", "Vendor", .parse = setting_parse_vendor },
+        { "Match", "Device", .parse = setting_parse_device },
+        { "Match", "Subsystem", .parse = setting_parse_subsystem },
+        { "Gpu", "Alias", .parse = setting_parse_name, .offset = offsetof(GpuConfig, alias) },
+        { "Gpu", "Functions", .parse = setting_parse_functions, .offset = offsetof(GpuConfig, functions) },
+        { "Gpu", "HostDriver", .parse = setting_parse_driver, .offset = offsetof(GpuConfig, host_driver) },
+        { "Gpu", "VfioDriver", .parse = setting_parse_driver, .offset = offsetof(GpuConfig, vfio_driver) },
+        { "Gpu", "Default", .parse = setting_parse_default_state,
+          .offset = offsetof(GpuConfig, default_state) },
+        { "Gpu", "AfterVm", .parse = setting_parse_after_vm,
+          .offset = offsetof(GpuConfig, after_vm), .fallback = AFTER_VM_HEAL },
+        { "Gpu", "IdlePower", .parse = setting_parse_idle_power,
+          .offset = offsetof(GpuConfig, idle_power), .fallback = IDLE_POWER_AUTO },
+        { "Gpu", "BeforeVfio", .parse = setting_parse_before_vfio,
+          .offset = offsetof(GpuConfig, before_vfio) },
+        { "Reset", "Ladder", .parse = setting_parse_rungs, .offset = offsetof(GpuConfig, ladder) },
+        { "Reset", "Forbid", .parse = setting_parse_rungs, .offset = offsetof(GpuConfig, forbid) },
+        { "Sleep", "VirtualMachine", .parse = setting_parse_extra },
+        { "Sleep", "Restartable", .parse = setting_parse_extra },
+        { "Sleep", "Gpu", .parse = setting_parse_extra },
+        { "Sleep", "OnError", .parse = setting_parse_extra },
+        { "Sleep", "TimeoutSec", .parse = setting_parse_extra },
+        { "Sleep", "LidClosed", .parse = setting_parse_extra },
+        { "Session", "LastDisplay", .parse = setting_parse_last_display,
+          .offset = offsetof(GpuConfig, last_display), .fallback = (unsigned) _LAST_DISPLAY_INVALID },
+        { "Session", "StopUnits", .parse = setting_parse_units, .offset = offsetof(GpuConfig, stop_units) },
+        { "Session", "XorgFiles", .parse = setting_parse_extra },
 };
 
 /* Text */
