@@ -220,6 +220,21 @@ static void print_health(json_object *gpu) {
         }
 }
 
+/* What gpuptd.conf(5) calls the default is no news. */
+static bool policy_is_default(const char *key, const char *value) {
+        static const struct {
+                const char *key, *value;
+        } defaults[] = {
+                { "VirtualMachine", "auto" }, { "Restartable", "no" }, { "Gpu", "keep" },
+                { "OnError", "veto" }, { "TimeoutSec", "180" }, { "LidClosed", "auto" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(defaults); i++)
+                if (streq(defaults[i].key, key))
+                        return streq_ptr(defaults[i].value, value);
+        return false;
+}
+
 static void print_policy(json_object *gpu) {
         json_object *policy = json_dict(gpu, "sleep-policy");
         _cleanup_free_ char *text = strdup("");
@@ -229,6 +244,8 @@ static void print_policy(json_object *gpu) {
         json_object_object_foreach(policy, key, value) {
                 _cleanup_free_ char *longer = NULL;
 
+                if (policy_is_default(key, json_object_get_string(value)))
+                        continue;
                 if (!text || asprintf(&longer, "%s%s%s=%s", text, *text ? ", " : "", key,
                                       json_object_get_string(value)) < 0) {
                         longer = NULL;

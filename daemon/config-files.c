@@ -177,8 +177,7 @@ static int parse_gpu_file(const Loader *l, const char *path, const char *text) {
         r = config_parse_gpu(path, text, l->warn, l->userdata, &g);
         if (r < 0)
                 return r;
-        if (g->last_display < 0)
-                g->last_display = c->last_display;
+        gpu_config_inherit(g, c);
         gpus = reallocarray(c->gpus, c->n_gpus + 1, sizeof(GpuConfig *));
         if (!gpus)
                 return -ENOMEM;
@@ -254,7 +253,7 @@ int config_load(const char *root, config_warn_t warn, void *userdata, Config **r
         r = parse_found(&l, "/gpuptd.conf.d", ".conf", parse_main_file);
         if (r < 0)
                 return r;
-        /* After gpuptd.conf, whose LastDisplay= they inherit. */
+        /* After gpuptd.conf, of which they inherit. */
         r = parse_found(&l, "", ".gpu", parse_gpu_file);
         if (r < 0)
                 return r;

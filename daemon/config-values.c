@@ -7,6 +7,7 @@
 #include "config-values.h"
 
 #include <ctype.h>
+#include <strings.h>
 
 #include "config.h"
 #include "dbus/names.h"
@@ -240,6 +241,44 @@ int setting_parse_last_display(const Setting *s, const char *value, void *config
         return set_enum(s, value, last_display_from_string(value), config);
 }
 
+int setting_parse_vm_policy(const Setting *s, const char *value, void *config) {
+        return set_enum(s, value, vm_policy_from_string(value), config);
+}
+
+int setting_parse_gpu_sleep_policy(const Setting *s, const char *value, void *config) {
+        return set_enum(s, value, gpu_sleep_policy_from_string(value), config);
+}
+
+int setting_parse_sleep_error_policy(const Setting *s, const char *value, void *config) {
+        return set_enum(s, value, sleep_error_policy_from_string(value), config);
+}
+
+int setting_parse_lid_policy(const Setting *s, const char *value, void *config) {
+        return set_enum(s, value, lid_policy_from_string(value), config);
+}
+
+int setting_parse_boolean(const Setting *s, const char *value, void *config) {
+        static const struct {
+                const char *word;
+                bool value;
+        } words[] = {
+                { "1", true }, { "yes", true }, { "y", true }, { "true", true }, { "t", true }, { "on", true },
+                { "0", false }, { "no", false }, { "n", false }, { "false", false }, { "f", false }, { "off", false },
+        };
+        bool *field = (bool *) ((char *) config + s->offset);
+
+        if (!*value) {
+                *field = s->fallback;
+                return 0;
+        }
+        for (size_t i = 0; i < ELEMENTSOF(words); i++)
+                if (strcasecmp(words[i].word, value) == 0) {
+                        *field = words[i].value;
+                        return 0;
+                }
+        return -EINVAL;
+}
+
 int setting_parse_unsigned(const Setting *s, const char *value, void *config) {
         unsigned *field = (unsigned *) ((char *) config + s->offset);
         uint64_t v = s->fallback;
@@ -334,10 +373,5 @@ int setting_parse_extra(const Setting *s, const char *value, void *config) {
                 return -ENOMEM;
         extras[i].key = TAKE_PTR(key);
         g->n_extras++;
-        return 0;
-}
-
-/* A later release acts on it. */
-int setting_parse_unused(const Setting *s, const char *value, void *config) {
         return 0;
 }

@@ -17,7 +17,8 @@ struct Setting {
         setting_parse_t *parse;
         size_t offset;     /* of the field in the config */
         unsigned min, max; /* of numbers */
-        unsigned fallback; /* the default of numbers and enums */
+        unsigned fallback; /* the default of numbers, booleans and enums */
+        size_t given;      /* of a bool in the config: whether the key has a value; 0: that is not noted */
 };
 
 /* Text. */
@@ -29,7 +30,11 @@ setting_parse_t setting_parse_address, setting_parse_path, setting_parse_vendor,
 setting_parse_t setting_parse_functions, setting_parse_rungs, setting_parse_before_vfio, setting_parse_units;
 /* One word of an enum. */
 setting_parse_t setting_parse_after_vm, setting_parse_idle_power, setting_parse_last_display;
+setting_parse_t setting_parse_vm_policy, setting_parse_gpu_sleep_policy, setting_parse_sleep_error_policy,
+        setting_parse_lid_policy;
+/* systemd's words for yes and no. */
+setting_parse_t setting_parse_boolean;
 /* Numbers; seconds may have units: "2min 30s". */
 setting_parse_t setting_parse_unsigned, setting_parse_sec;
-/* For a later release: of a `.gpu` file, kept as GpuConfig.extras; of gpuptd.conf, not even that. */
-setting_parse_t setting_parse_extra, setting_parse_unused;
+/* For a later release, of a `.gpu` file: kept as GpuConfig.extras. */
+setting_parse_t setting_parse_extra;

@@ -69,6 +69,24 @@ Config *config_free(Config *c) {
         return NULL;
 }
 
+/* [Sleep] of both files. Of a `.gpu` file it is noted which keys it has: the others are those of gpuptd.conf. */
+#define NOTED(field) offsetof(GpuConfig, sleep_given.field)
+#define NOT_NOTED(field) 0
+#define SLEEP_SETTINGS(type, note)                                                                             \
+        { "Sleep", "VirtualMachine", .parse = setting_parse_vm_policy,                                         \
+          .offset = offsetof(type, sleep.vm), .given = note(vm), .fallback = VM_POLICY_AUTO },                 \
+        { "Sleep", "Restartable", .parse = setting_parse_boolean,                                              \
+          .offset = offsetof(type, sleep.restartable), .given = note(restartable), .fallback = false },        \
+        { "Sleep", "Gpu", .parse = setting_parse_gpu_sleep_policy,                                             \
+          .offset = offsetof(type, sleep.gpu), .given = note(gpu), .fallback = GPU_SLEEP_KEEP },               \
+        { "Sleep", "OnError", .parse = setting_parse_sleep_error_policy,                                       \
+          .offset = offsetof(type, sleep.on_error), .given = note(on_error), .fallback = SLEEP_ERROR_VETO },   \
+        { "Sleep", "LidClosed", .parse = setting_parse_lid_policy,                                             \
+          .offset = offsetof(type, sleep.lid_closed), .given = note(lid_closed), .fallback = LID_AUTO },       \
+        { "Sleep", "TimeoutSec", .parse = setting_parse_sec,                                                   \
+          .offset = offsetof(type, sleep.timeout_sec), .given = note(timeout_sec),                             \
+          .min = SLEEP_TIMEOUT_MIN_SEC, .max = SLEEP_TIMEOUT_MAX_SEC, .fallback = SLEEP_TIMEOUT_DEFAULT_SEC },
+
 static const Setting main_settings[] = {
         { "Daemon", "StepTimeoutSec", .parse = setting_parse_sec,
           .offset = offsetof(Config, step_timeout_sec), .max = STEP_TIMEOUT_MAX_SEC },
@@ -82,13 +100,8 @@ static const Setting main_settings[] = {
           .offset = offsetof(Config, leases_per_sender), .min = 1, .max = LIMIT_MAX, .fallback = 8 },
         { "Session", "LastDisplay", .parse = setting_parse_last_display,
           .offset = offsetof(Config, last_display), .fallback = LAST_DISPLAY_PROTECT },
-        { "Sleep", "Gate", .parse = setting_parse_unused },
-        { "Sleep", "VirtualMachine", .parse = setting_parse_unused },
-        { "Sleep", "Restartable", .parse = setting_parse_unused },
-        { "Sleep", "Gpu", .parse = setting_parse_unused },
-        { "Sleep", "OnError", .parse = setting_parse_unused },
-        { "Sleep", "TimeoutSec", .parse = setting_parse_unused },
-        { "Sleep", "LidClosed", .parse = setting_parse_unused },
+        { "Sleep", "Gate", .parse = setting_parse_boolean, .offset = offsetof(Config, gate), .fallback = true },
+        SLEEP_SETTINGS(Config, NOT_NOTED)
 };
 
 static const Setting gpu_settings[] = {
@@ -111,12 +124,7 @@ static const Setting gpu_settings[] = {
           .offset = offsetof(GpuConfig, before_vfio) },
         { "Reset", "Ladder", .parse = setting_parse_rungs, .offset = offsetof(GpuConfig, ladder) },
         { "Reset", "Forbid", .parse = setting_parse_rungs, .offset = offsetof(GpuConfig, forbid) },
-        { "Sleep", "VirtualMachine", .parse = setting_parse_extra },
-        { "Sleep", "Restartable", .parse = setting_parse_extra },
-        { "Sleep", "Gpu", .parse = setting_parse_extra },
-        { "Sleep", "OnError", .parse = setting_parse_extra },
-        { "Sleep", "TimeoutSec", .parse = setting_parse_extra },
-        { "Sleep", "LidClosed", .parse = setting_parse_extra },
+        SLEEP_SETTINGS(GpuConfig, NOTED)
         { "Session", "LastDisplay", .parse = setting_parse_last_display,
           .offset = offsetof(GpuConfig, last_display), .fallback = (unsigned) _LAST_DISPLAY_INVALID },
         { "Session", "StopUnits", .parse = setting_parse_units, .offset = offsetof(GpuConfig, stop_units) },
@@ -266,6 +274,8 @@ static int parse_assignment(Parser *p, char *line) {
                 return -EINVAL;
         }
         r = s->parse(s, value, p->config);
+        if (r >= 0 && s->given > 0)
+                *(bool *) ((char *) p->config + s->given) = *value;
         if (r == -EINVAL)
                 warn(p, "Bad value for %s=, ignoring it: %.128s", s->key, value);
         return r;
@@ -383,6 +393,29 @@ int config_parse_gpu(const char *file, const char *text, config_warn_t warn_func
                 warn(&p, "Nothing in [Match], so the file applies to no card.");
         *ret = TAKE_PTR(g);
         return 0;
+}
+
+void gpu_config_inherit(GpuConfig *g, const Config *c) {
+        const SleepKeys *given = &g->sleep_given;
+
+        if (g->last_display < 0)
+                g->last_display = c->last_display;
+        if (!given->vm)
+                g->sleep.vm = c->sleep.vm;
+        if (!given->restartable)
+                g->sleep.restartable = c->sleep.restartable;
+        if (!given->gpu)
+                g->sleep.gpu = c->sleep.gpu;
+        if (!given->on_error)
+                g->sleep.on_error = c->sleep.on_error;
+        if (!given->lid_closed)
+                g->sleep.lid_closed = c->sleep.lid_closed;
+        if (!given->timeout_sec)
+                g->sleep.timeout_sec = c->sleep.timeout_sec;
+}
+
+const SleepPolicy *config_sleep_policy(const Config *c, const GpuConfig *g) {
+        return g ? &g->sleep : &c->sleep;
 }
 
 const char *config_before_vfio(const GpuConfig *g, const Function *f) {

@@ -9,6 +9,7 @@
  * bad values are a warning with file and line; the rest is used. */
 
 #include "rung.h"
+#include "sleep-policy.h"
 #include "snapshot.h"
 #include "util/string-table.h"
 
@@ -38,6 +39,11 @@ DECLARE_STRING_TABLE(after_vm, AfterVm);
 DECLARE_STRING_TABLE(idle_power, IdlePower);
 DECLARE_STRING_TABLE(last_display, LastDisplay);
 
+/* Which keys of [Sleep] a file has. */
+typedef struct SleepKeys {
+        bool vm, restartable, gpu, on_error, lid_closed, timeout_sec;
+} SleepKeys;
+
 /* One `.gpu` file. What its [Match] does not name fits every card, but a file whose [Match] names nothing fits none,
  * and neither does one whose [Match] has a line that cannot be understood: it would fit more cards than was meant. */
 typedef struct GpuConfig {
@@ -59,8 +65,9 @@ typedef struct GpuConfig {
         char **ladder, **forbid; /* [Reset] Ladder=, Forbid=: words of rung.h */
         char **stop_units;       /* [Session] StopUnits=: further units that hold the card, stopped for a detach */
         LastDisplay last_display; /* that of gpuptd.conf where the file says nothing; invalid before config_load() */
-        /* Sections of later releases are accepted and kept as they are, so that a file does not warn: "Sleep.Gpu"
-         * … */
+        SleepPolicy sleep;        /* likewise each of its fields; before config_load() only those of sleep_given count */
+        SleepKeys sleep_given;    /* what the file itself says */
+        /* Keys of later releases are accepted and kept as they are, so that a file does not warn: "Session.XorgFiles". */
         struct ConfigExtra {
                 char *key, *value;
         } *extras;
@@ -75,6 +82,8 @@ typedef struct Config {
         unsigned queries_per_sender;   /* LimitQueries=: polkit questions pending, and censuses; 8 */
         unsigned leases_per_sender;    /* LimitLeases=: 8 */
         LastDisplay last_display;      /* [Session] LastDisplay= for every card without its own */
+        SleepPolicy sleep;             /* [Sleep] for every card without its own */
+        bool gate;                     /* Gate=: what cannot be prepared may keep the host awake; true */
         GpuConfig **gpus;              /* sorted by file name */
         size_t n_gpus;
 } Config;
@@ -94,6 +103,12 @@ Config *config_free(Config *c);
 GpuConfig *gpu_config_free(GpuConfig *g);
 DEFINE_CLEANUP(Config *, config_free);
 DEFINE_CLEANUP(GpuConfig *, gpu_config_free);
+
+/* What the file does not say becomes that of gpuptd.conf: the last step of config_load(). */
+void gpu_config_inherit(GpuConfig *g, const Config *c);
+
+/* What is done around a sleep of the host with a card that has this `.gpu` file; NULL: one that has none. */
+const SleepPolicy *config_sleep_policy(const Config *c, const GpuConfig *g);
 
 /* What BeforeVfio= says of a function: "none", "reset" or "refresh". The configuration may be NULL. */
 const char *config_before_vfio(const GpuConfig *g, const Function *f);

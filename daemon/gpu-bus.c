@@ -221,19 +221,28 @@ static void write_last_job(Sink *s, void *object) {
         sink_close(s);
 }
 
-/* Acted upon in a later release; what the file says is shown. */
+/* What counts for it, from wherever it comes. */
 static void write_sleep_policy(Sink *s, void *object) {
-        Gpu *g = object;
+        const Gpu *g = object;
+        const SleepPolicy *policy = config_sleep_policy(g->host->config, g->config);
+        char timeout[16];
+        const struct {
+                const char *key, *value;
+        } entries[] = {
+                { "VirtualMachine", vm_policy_to_string(policy->vm) },
+                { "Restartable", policy->restartable ? "yes" : "no" },
+                { "Gpu", gpu_sleep_policy_to_string(policy->gpu) },
+                { "OnError", sleep_error_policy_to_string(policy->on_error) },
+                { "TimeoutSec", timeout },
+                { "LidClosed", lid_policy_to_string(policy->lid_closed) },
+        };
 
+        (void) snprintf(timeout, sizeof(timeout), "%u", policy->timeout_sec);
         sink_open(s, 'a', "{ss}");
-        for (size_t i = 0; g->config && i < g->config->n_extras; i++) {
-                const char *key = startswith(g->config->extras[i].key, "Sleep.");
-
-                if (!key)
-                        continue;
+        for (size_t i = 0; i < ELEMENTSOF(entries); i++) {
                 sink_open(s, 'e', "ss");
-                sink_string(s, key);
-                sink_string(s, g->config->extras[i].value);
+                sink_string(s, entries[i].key);
+                sink_string(s, entries[i].value);
                 sink_close(s);
         }
         sink_close(s);

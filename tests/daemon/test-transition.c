@@ -414,6 +414,39 @@ static void test_reload(void) {
         wait_gpu_property(s, CARD, "Alias", "");
 }
 
+/* "KEY=VALUE ", as many as there are. */
+static char *sleep_policy(Scene *s) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        g_autoptr(GString) text = g_string_new(NULL);
+        const char *key, *value;
+
+        g_assert_cmpint(sd_bus_get_property(s->caller, GPUPT_BUS_NAME, gpu_path(s, CARD), GPUPT_GPU_INTERFACE, "SleepPolicy",
+                                            NULL, &reply, "a{ss}"), >=, 0);
+        g_assert_cmpint(sd_bus_message_enter_container(reply, 'a', "{ss}"), >, 0);
+        while (sd_bus_message_read(reply, "{ss}", &key, &value) > 0)
+                g_string_append_printf(text, "%s=%s ", key, value);
+        return g_string_free(g_steal_pointer(&text), FALSE);
+}
+
+/* Whatever the card's file leaves open comes from gpuptd.conf, and without a word of anybody all of it is there. */
+static void test_sleep_policy(void) {
+        g_autoptr(Scene) s = scene_new("desktop", NULL);
+        g_autofree char *first = sleep_policy(s), *general = NULL, *special = NULL;
+
+        g_assert_cmpstr(first, ==, "VirtualMachine=auto Restartable=no Gpu=keep OnError=veto TimeoutSec=180 LidClosed=auto ");
+        put_file("/etc/gpuptd/gpuptd.conf", "[Sleep]\nRestartable=yes\nOnError=continue\nTimeoutSec=1min\n");
+        g_assert_cmpstr(manager_call(s, "Reload", NULL, ""), ==, "");
+        general = sleep_policy(s);
+        g_assert_cmpstr(general, ==,
+                        "VirtualMachine=auto Restartable=yes Gpu=keep OnError=continue TimeoutSec=60 LidClosed=auto ");
+        put_file("/etc/gpuptd/card.gpu", "[Match]\nAddress=" CARD "\n[Sleep]\nVirtualMachine=pause\nRestartable=no\nGpu=host\n"
+                                         "LidClosed=shutdown\n");
+        g_assert_cmpstr(manager_call(s, "Reload", NULL, ""), ==, "");
+        special = sleep_policy(s);
+        g_assert_cmpstr(special, ==,
+                        "VirtualMachine=pause Restartable=no Gpu=host OnError=continue TimeoutSec=60 LidClosed=shutdown ");
+}
+
 /* ---- refusals that need nobody's answer ---- */
 
 static void test_last_display(void) {
@@ -545,6 +578,7 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/transition/gpu-file", test_gpu_file);
         g_test_add_func("/transition/host-driver", test_host_driver);
         g_test_add_func("/transition/reload", test_reload);
+        g_test_add_func("/transition/sleep-policy", test_sleep_policy);
         g_test_add_func("/transition/last-display", test_last_display);
         g_test_add_func("/transition/last-display-session", test_last_display_session);
         g_test_add_func("/transition/not-viable", test_not_viable);

@@ -18,6 +18,12 @@ static bool is_name(const char *s) {
         return !s || (*s && strlen(s) <= GPUPT_WORD_MAX && !strpbrk(s, "/. \t"));
 }
 
+static void check_sleep(const SleepPolicy *p) {
+        FUZZ_ASSERT(vm_policy_to_string(p->vm) && gpu_sleep_policy_to_string(p->gpu));
+        FUZZ_ASSERT(sleep_error_policy_to_string(p->on_error) && lid_policy_to_string(p->lid_closed));
+        FUZZ_ASSERT(p->timeout_sec >= SLEEP_TIMEOUT_MIN_SEC && p->timeout_sec <= SLEEP_TIMEOUT_MAX_SEC);
+}
+
 static void check_main(const char *text) {
         _cleanup_(config_freep) Config *c = config_new();
 
@@ -27,6 +33,7 @@ static void check_main(const char *text) {
         FUZZ_ASSERT(c->step_timeout_sec <= 24 * 60 * 60);
         FUZZ_ASSERT(c->jobs_per_sender > 0 && c->queries_per_sender > 0 && c->leases_per_sender > 0);
         FUZZ_ASSERT(last_display_to_string(c->last_display));
+        check_sleep(config_sleep_policy(c, NULL));
 }
 
 static void check_gpu(const char *text) {
@@ -45,6 +52,7 @@ static void check_gpu(const char *text) {
         FUZZ_ASSERT(!g->match.address || pci_address_valid(g->match.address));
         FUZZ_ASSERT(strv_length(g->functions) <= GPUPT_FUNCTIONS_MAX);
         FUZZ_ASSERT(after_vm_to_string(g->after_vm) && idle_power_to_string(g->idle_power));
+        check_sleep(config_sleep_policy(&c, g));
         for (size_t i = 0; i < g->n_extras; i++)
                 FUZZ_ASSERT(strchr(g->extras[i].key, '.') && *g->extras[i].value);
 

@@ -239,7 +239,8 @@ static int gpu_get(sd_bus *bus, const char *path, const char *interface, const c
         if (streq(property, "Job"))
                 return sd_bus_message_append(reply, "o", gpu->has_job ? m->path : "/");
         if (streq(property, "SleepPolicy"))
-                return sd_bus_message_append(reply, "a{ss}", 1, "Gpu", "unbind");
+                return sd_bus_message_append(reply, "a{ss}", 3, "VirtualMachine", "auto", "Gpu", "unbind", "TimeoutSec",
+                                             gpu == m->gpus ? "180" : "30");
         return append_last_job(m, reply, gpu);
 }
 

@@ -243,7 +243,8 @@ static void test_list_json(Fixture *f, gconstpointer data) {
         g_assert_true(json_object_get_boolean(get(gpu, "boot-vga")));
         g_assert_cmpstr(json_object_to_json_string_ext(get(gpu, "iommu-groups"), 0), ==, "[1,2]");
         g_assert_cmpstr(json_object_to_json_string_ext(get(gpu, "virtual-machine"), 0), ==, "[\"\",\"\"]");
-        g_assert_cmpstr(json_object_to_json_string_ext(get(gpu, "sleep-policy"), 0), ==, "{\"Gpu\":\"unbind\"}");
+        g_assert_cmpstr(json_object_to_json_string_ext(get(gpu, "sleep-policy"), 0), ==,
+                        "{\"VirtualMachine\":\"auto\",\"Gpu\":\"unbind\",\"TimeoutSec\":\"180\"}");
         g_assert_cmpstr(
                 json_object_get_string(get(json_object_array_get_idx(get(gpu, "functions"), 1), "host-driver")),
                 ==, "snd_hda_intel");
@@ -307,6 +308,7 @@ static void test_status(Fixture *f, gconstpointer data) {
         assert_has(f->out, "IOMMU groups: 1, 2 (not viable)\n");
         assert_has(f->out, "  Connectors: DP-1 disconnected, HDMI-A-1 connected\n");
         assert_has(f->out, "              warning: The fan does not turn.\n");
+        assert_has(f->out, "       Sleep: Gpu=unbind\n"); /* what is not the default */
         assert_has(f->out, "          VM: win10 (libvirt)\n");
         assert_has(f->out, "     Holders: 4711 ");
 

@@ -58,10 +58,22 @@ static void assert_list(char *const *v, const char *expected) {
         g_assert_cmpstr(joined, ==, expected);
 }
 
+/* In the words of the files; each field by itself, since there is padding between them. */
+static void assert_sleep(const SleepPolicy *p, const char *expected) {
+        g_autofree char *text = g_strdup_printf("%s %s %s %s %u %s", vm_policy_to_string(p->vm), p->restartable ? "yes" : "no",
+                                                gpu_sleep_policy_to_string(p->gpu), sleep_error_policy_to_string(p->on_error),
+                                                p->timeout_sec, lid_policy_to_string(p->lid_closed));
+
+        g_assert_cmpstr(text, ==, expected);
+}
+
+#define SLEEP_DEFAULTS "auto no keep veto 180 auto"
+
 static void test_defaults(void) {
         _cleanup_(config_freep) Config *c = config_new();
         _cleanup_(gpu_config_freep) GpuConfig *g = NULL;
         _cleanup_(warnings_free) Warnings w = warnings_new();
+        SleepPolicy defaults;
 
         g_assert_nonnull(c);
         g_assert_cmpuint(c->step_timeout_sec, ==, 0);
@@ -71,6 +83,10 @@ static void test_defaults(void) {
         g_assert_cmpuint(c->leases_per_sender, ==, 8);
         g_assert_cmpint(c->last_display, ==, LAST_DISPLAY_PROTECT);
         g_assert_cmpuint(c->n_gpus, ==, 0);
+        g_assert_true(c->gate);
+        assert_sleep(&c->sleep, SLEEP_DEFAULTS);
+        sleep_policy_init(&defaults); /* the other place that knows them */
+        assert_sleep(&defaults, SLEEP_DEFAULTS);
 
         g = parse_gpu("[Match]\nAddress=0000:01:00.0\n", &w);
         assert_warnings(&w, NULL);
@@ -91,7 +107,7 @@ static void test_main(void) {
         static const char text[] =
                 "[Daemon]\nStepTimeoutSec=2min 30s\nWaitSec=30\nLimitJobs=4\nLimitQueries=2\nLimitLeases=1\n"
                 "[Session]\nLastDisplay=allow\n"
-                "[Sleep]\nGate=no\nVirtualMachine=auto\nRestartable=yes\nGpu=keep\nOnError=veto\nTimeoutSec=1h\n"
+                "[Sleep]\nGate=no\nVirtualMachine=inhibit\nRestartable=yes\nGpu=remove\nOnError=continue\nTimeoutSec=4min 30s\n"
                 "LidClosed=veto\n";
         _cleanup_(config_freep) Config *c = config_new();
         _cleanup_(warnings_free) Warnings w = warnings_new();
@@ -104,12 +120,18 @@ static void test_main(void) {
         g_assert_cmpuint(c->queries_per_sender, ==, 2);
         g_assert_cmpuint(c->leases_per_sender, ==, 1);
         g_assert_cmpint(c->last_display, ==, LAST_DISPLAY_ALLOW);
+        g_assert_false(c->gate);
+        assert_sleep(&c->sleep, "inhibit yes remove continue 270 veto");
 
         /* Empty puts back the default. */
-        g_assert_cmpint(
-                config_parse_main(c, "f", "[Daemon]\nWaitSec=\nLimitJobs=\n[Session]\nLastDisplay=\n", on_warning, &w),
-                ==, 0);
+        g_assert_cmpint(config_parse_main(c, "f",
+                                          "[Daemon]\nWaitSec=\nLimitJobs=\n[Session]\nLastDisplay=\n"
+                                          "[Sleep]\nGate=\nVirtualMachine=\nRestartable=\nGpu=\nOnError=\n"
+                                          "TimeoutSec=\nLidClosed=\n",
+                                          on_warning, &w), ==, 0);
         assert_warnings(&w, NULL);
+        g_assert_true(c->gate);
+        assert_sleep(&c->sleep, SLEEP_DEFAULTS);
         g_assert_cmpuint(c->wait_sec, ==, 15);
         g_assert_cmpuint(c->jobs_per_sender, ==, 16);
         g_assert_cmpint(c->last_display, ==, LAST_DISPLAY_PROTECT);
@@ -149,9 +171,10 @@ static void test_gpu(void) {
         assert_list(g->ladder, "flr bus");
         assert_list(g->forbid, "bus");
         assert_list(g->before_vfio, "reset display:none");
-        g_assert_cmpuint(g->n_extras, ==, 7);
-        g_assert_cmpstr(g->extras[0].key, ==, "Sleep.VirtualMachine");
-        g_assert_cmpstr(g->extras[0].value, ==, "pause");
+        assert_sleep(&g->sleep, "pause yes host continue 30 shutdown");
+        g_assert_cmpuint(g->n_extras, ==, 1);
+        g_assert_cmpstr(g->extras[0].key, ==, "Session.XorgFiles");
+        g_assert_cmpstr(g->extras[0].value, ==, "/etc/X11/xorg.conf.d/10-nvidia.conf");
 }
 
 static void test_before_vfio(void) {
@@ -183,7 +206,8 @@ static void test_resets(void) {
                 parse_gpu("[Match]\nVendor=10de\nAddress=0000:01:00.0\nAddress=\nVendor=\nDevice=1234\n"
                           "[Gpu]\nAlias=a\nAlias=b\nFunctions=.1\nFunctions=\nFunctions=.2\nAfterVm=keep\n"
                           "AfterVm=\nHostDriver=x\nHostDriver=\n"
-                          "[Sleep]\nGpu=host\nOnError=veto\nGpu=keep\nGpu=\n",
+                          "[Sleep]\nGpu=host\nOnError=continue\nGpu=unbind\nGpu=\n"
+                          "[Session]\nXorgFiles=a\nXorgFiles=b\nXorgFiles=\n",
                           &w);
 
         assert_warnings(&w, NULL);
@@ -194,8 +218,94 @@ static void test_resets(void) {
         assert_list(g->functions, ".2");
         g_assert_cmpint(g->after_vm, ==, AFTER_VM_HEAL);
         g_assert_null(g->host_driver);
-        g_assert_cmpuint(g->n_extras, ==, 1);
-        g_assert_cmpstr(g->extras[0].key, ==, "Sleep.OnError");
+        g_assert_false(g->sleep_given.gpu);
+        g_assert_true(g->sleep_given.on_error);
+        g_assert_cmpuint(g->n_extras, ==, 0);
+}
+
+/* What a `.gpu` file does not say is that of gpuptd.conf, also where it says what the default is. */
+static void test_inherit(void) {
+        _cleanup_(config_freep) Config *c = config_new();
+        _cleanup_(warnings_free) Warnings w = warnings_new();
+        static const struct {
+                const char *text, *effective;
+        } cases[] = {
+                { "", "ignore yes remove continue 20 veto" },
+                { "VirtualMachine=auto", "auto yes remove continue 20 veto" },
+                { "Restartable=no", "ignore no remove continue 20 veto" },
+                { "Gpu=keep", "ignore yes keep continue 20 veto" },
+                { "OnError=veto", "ignore yes remove veto 20 veto" },
+                { "TimeoutSec=3min", "ignore yes remove continue 180 veto" },
+                { "LidClosed=auto", "ignore yes remove continue 20 auto" },
+                { "Restartable=no\nRestartable=\nGpu=host\nGpu=\nTimeoutSec=5\nTimeoutSec=", "ignore yes remove continue 20 veto" },
+                /* A bad value is none, and takes nothing back. */
+                { "Gpu=host\nGpu=maybe\nRestartable=2\nTimeoutSec=271", "ignore yes host continue 20 veto" },
+        };
+
+        g_assert_cmpint(config_parse_main(c, "f",
+                                          "[Sleep]\nVirtualMachine=ignore\nRestartable=on\nGpu=remove\nOnError=continue\n"
+                                          "TimeoutSec=20s\nLidClosed=veto\n",
+                                          on_warning, &w), ==, 0);
+        assert_warnings(&w, NULL);
+        assert_sleep(config_sleep_policy(c, NULL), "ignore yes remove continue 20 veto");
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                g_autofree char *text = g_strdup_printf("[Match]\nVendor=10de\n[Sleep]\n%s\n", cases[i].text);
+                _cleanup_(gpu_config_freep) GpuConfig *g = parse_gpu(text, &w);
+
+                g_assert_cmpuint(w.list->len, ==, strstr(cases[i].text, "maybe") ? 3 : 0);
+                gpu_config_inherit(g, c);
+                assert_sleep(config_sleep_policy(c, g), cases[i].effective);
+        }
+}
+
+static void test_booleans(void) {
+        static const char *const yes[] = { "yes", "y", "true", "t", "on", "1", "YES", "True" };
+        static const char *const no[] = { "no", "n", "false", "f", "off", "0", "No", "OFF" };
+        _cleanup_(config_freep) Config *c = config_new();
+        _cleanup_(warnings_free) Warnings w = warnings_new();
+
+        for (size_t i = 0; i < ELEMENTSOF(yes); i++) {
+                g_autofree char *text = g_strdup_printf("[Sleep]\nGate=%s\nRestartable=%s\n", no[i], yes[i]);
+
+                c->gate = true;
+                c->sleep.restartable = false;
+                g_assert_cmpint(config_parse_main(c, "f", text, on_warning, &w), ==, 0);
+                assert_warnings(&w, NULL);
+                g_assert_false(c->gate);
+                g_assert_true(c->sleep.restartable);
+        }
+}
+
+/* Every word of the manual page, and no other. */
+static void test_sleep_words(void) {
+        static const char *const good[] = {
+                "VirtualMachine=ignore", "VirtualMachine=pause", "VirtualMachine=suspend", "VirtualMachine=auto",
+                "VirtualMachine=hibernate", "VirtualMachine=shutdown", "VirtualMachine=inhibit", "Gpu=keep", "Gpu=unbind",
+                "Gpu=host", "Gpu=remove", "OnError=veto", "OnError=continue", "LidClosed=auto", "LidClosed=veto",
+                "LidClosed=shutdown", "LidClosed=continue", "TimeoutSec=5", "TimeoutSec=270", "TimeoutSec=1min 5s",
+        };
+        static const char *const bad[] = {
+                "VirtualMachine=Pause", "VirtualMachine=managedsave", "VirtualMachine=pause suspend", "Gpu=vfio", "Gpu=Keep",
+                "OnError=ignore", "LidClosed=inhibit", "TimeoutSec=4", "TimeoutSec=0", "TimeoutSec=271", "TimeoutSec=5min",
+                "TimeoutSec=infinity", "TimeoutSec=-5", "TimeoutSec=4294967301", "Restartable=maybe", "Restartable=2",
+                "Restartable=yes no", "Gate=maybe",
+        };
+        _cleanup_(warnings_free) Warnings w = warnings_new();
+
+        for (size_t i = 0; i < ELEMENTSOF(good) + ELEMENTSOF(bad); i++) {
+                bool is_good = i < ELEMENTSOF(good);
+                const char *line = is_good ? good[i] : bad[i - ELEMENTSOF(good)];
+                g_autofree char *text = g_strdup_printf("[Sleep]\n%s\n", line);
+                _cleanup_(config_freep) Config *c = config_new();
+
+                g_test_message("%s", line);
+                g_assert_cmpint(config_parse_main(c, "f", text, on_warning, &w), ==, 0);
+                assert_warnings(&w, is_good ? NULL : (const char *const[]) { "f:2: Bad value for", NULL });
+                if (!is_good) {
+                        assert_sleep(&c->sleep, SLEEP_DEFAULTS);
+                        g_assert_true(c->gate);
+                }
+        }
 }
 
 static void test_language(void) {
@@ -222,11 +332,11 @@ static void test_language(void) {
         g = gpu_config_free(g);
 
         /* An escaped backslash continues nothing; a backslash at the end of the file neither. */
-        g = parse_gpu("[Match]\nVendor=10de\n[Sleep]\nGpu=a\\\\\nOnError=veto\\", &w);
+        g = parse_gpu("[Match]\nVendor=10de\n[Session]\nXorgFiles=a\\\\\n[Gpu]\nAlias=veto\\", &w);
         assert_warnings(&w, NULL);
-        g_assert_cmpuint(g->n_extras, ==, 2);
+        g_assert_cmpuint(g->n_extras, ==, 1);
         g_assert_cmpstr(g->extras[0].value, ==, "a\\\\");
-        g_assert_cmpstr(g->extras[1].value, ==, "veto");
+        g_assert_cmpstr(g->alias, ==, "veto");
 }
 
 /* One line for each way to be wrong. */
@@ -389,6 +499,7 @@ static void test_match(void) {
                 { "Vendor=10de\nPath=a b", false, true }, { "Vendor=10de\nSubsystem=1043", false, true },
                 { "Vendor=10de\nSubsystem=1043:88e2:", false, true }, { "Vendor=10de\nDevice=\xff", false, true },
                 /* Elsewhere a bad line is only itself. */
+                { "Vendor=10de\n[Sleep]\nGate=no", true, true }, /* it is of the host */
                 { "Vendor=10de\n[Gpu]\nAlias=a b", true, true }, { "Vendor=10de\n[Gpu]\nColour=red", true, true },
         };
 
@@ -525,20 +636,24 @@ static void test_load_gpus(Tree *t, const void *data) {
         Function f = card();
         const GpuConfig *g;
 
-        put(t, "usr/lib/gpuptd/gpuptd.conf", "[Session]\nLastDisplay=allow\n");
+        put(t, "usr/lib/gpuptd/gpuptd.conf", "[Session]\nLastDisplay=allow\n[Sleep]\nTimeoutSec=20\nGpu=host\n");
+        put(t, "run/gpuptd/gpuptd.conf.d/50-sleep.conf", "[Sleep]\nGpu=unbind\nRestartable=yes\n");
         put(t, "usr/lib/gpuptd/50-all.gpu", "[Match]\nVendor=10de\n[Gpu]\nAlias=all\n");
         put(t, "etc/gpuptd/60-late.gpu", "[Match]\nAddress=0000:01:00.0\n[Gpu]\nAlias=late\n");
-        put(t, "run/gpuptd/70-other.gpu", "[Match]\nVendor=1002\n[Session]\nLastDisplay=protect\n");
+        put(t, "run/gpuptd/70-other.gpu", "[Match]\nVendor=1002\n[Session]\nLastDisplay=protect\n[Sleep]\nTimeoutSec=30\n");
         load(t);
         assert_warnings(&t->warnings, NULL);
+        assert_sleep(config_sleep_policy(t->config, NULL), "auto yes unbind veto 20 auto");
         g_assert_cmpuint(t->config->n_gpus, ==, 3);
         g = config_match(t->config, &f);
         g_assert_cmpstr(g->alias, ==, "all");
         g_assert_cmpstr(g->file, ==, "/usr/lib/gpuptd/50-all.gpu");
         g_assert_cmpint(g->last_display, ==, LAST_DISPLAY_ALLOW);
+        assert_sleep(config_sleep_policy(t->config, g), "auto yes unbind veto 20 auto");
         f.vendor = 0x1002;
         f.address[5] = 'f';
         g_assert_cmpint(config_match(t->config, &f)->last_display, ==, LAST_DISPLAY_PROTECT);
+        assert_sleep(config_sleep_policy(t->config, config_match(t->config, &f)), "auto yes unbind veto 30 auto");
 
         /* A file of the same name takes the place of the shipped one, or masks it. */
         f = card();
@@ -601,6 +716,9 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/config/before-vfio", test_before_vfio);
         g_test_add_func("/config/bad-rungs", test_bad_rungs);
         g_test_add_func("/config/resets", test_resets);
+        g_test_add_func("/config/inherit", test_inherit);
+        g_test_add_func("/config/booleans", test_booleans);
+        g_test_add_func("/config/sleep-words", test_sleep_words);
         g_test_add_func("/config/language", test_language);
         g_test_add_func("/config/warnings", test_warnings);
         g_test_add_func("/config/bad-gpu-values", test_bad_gpu_values);
