@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* inhibitor: one descriptor from logind, and what logind says about sleep. It owns the descriptor and its matches.
- * All calls are asynchronous and every failure ends in a log line: without logind nobody inhibits and nobody sleeps.
+/* inhibitor: the descriptors of our locks at logind, and what logind and UPower say. It owns the descriptors, its
+ * matches and its questions. All calls are asynchronous and every failure ends in a log line: without logind nobody
+ * inhibits and nobody sleeps. What is locked when, and what follows from lid and battery, is not known here.
  *
- * logind grants nothing while a sleep is under way (login/logind-dbus.c method_inhibit()), so a lock that was refused
- * is asked for again after PrepareForSleep(false). A lock outlives a restart of logind only as far as its state files
- * do, so it is taken anew from a new owner of the name; the old one is closed when the new one is there.
+ * logind grants no lock on what it is just doing (login/logind-dbus.c method_inhibit()): while a sleep is under way none
+ * on sleep, but the one on the lid. One that was refused is asked for again after PrepareForSleep(false). A lock outlives
+ * a restart of logind only as far as its state files do, so it is taken anew from a new owner of the name; the old one is
+ * closed when the new one is there.
  *
  * Any client of the system bus may send a signal straight to us, and sd-bus takes a match on a well-known name as met
  * by every unique one (libsystemd/sd-bus/bus-match.c value_node_test()), so the sender is compared here. */
@@ -19,41 +21,117 @@
 #define LOGIND_NAME "org.freedesktop.login1"
 #define LOGIND_PATH "/org/freedesktop/login1"
 #define LOGIND_INTERFACE "org.freedesktop.login1.Manager"
+#define LOGIND_BUSY "org.freedesktop.login1.OperationInProgress"
+
+/* UpDeviceLevel of libupower-glib/up-types.h; its numbers do not go up with the danger. */
+#define UPOWER_LEVEL_CRITICAL 4U
+#define UPOWER_LEVEL_ACTION 5U
+
+#define POWER_LIMIT_USEC (2U * 1000U * 1000U)
+
+/* As `systemd-inhibit --list` shows them. */
+static const struct {
+        const char *what, *mode, *why;
+} lock_table[_INHIBITOR_LOCK_MAX] = {
+        [LOCK_JOB] = { "sleep", "block", "A GPU is being moved between drivers" },
+        [LOCK_DELAY] = { "sleep", "delay", "GPUs and their virtual machines are made ready for sleep" },
+        [LOCK_VM] = { "sleep", "block", "A virtual machine has a GPU, and must not be put to sleep" },
+        [LOCK_LID] = { "handle-lid-switch", "block", "A virtual machine has a GPU, and could not be put to sleep" },
+};
+
+typedef struct Lock {
+        Inhibitor *inhibitor; /* weak */
+        unsigned holds;
+        int fd;               /* or -EBADF */
+        bool complained;      /* a refusal was logged; the next ones are debug until the lock is granted */
+        sd_bus_slot *call;
+} Lock;
+
+/* What a PowerSituation is put together from. */
+typedef enum Fact {
+        FACT_LID,
+        FACT_SUPPLY,
+        FACT_BATTERY,
+        _FACT_MAX,
+} Fact;
+
+static const struct {
+        const char *service, *path, *interface, *property;
+} fact_table[_FACT_MAX] = {
+        [FACT_LID] = { LOGIND_NAME, LOGIND_PATH, LOGIND_INTERFACE, "LidClosed" },
+        [FACT_SUPPLY] = { LOGIND_NAME, LOGIND_PATH, LOGIND_INTERFACE, "OnExternalPower" },
+        [FACT_BATTERY] = { "org.freedesktop.UPower", "/org/freedesktop/UPower/devices/DisplayDevice",
+                           "org.freedesktop.UPower.Device", "WarningLevel" },
+};
+
+/* One part of a question; there is a call until it is answered. */
+typedef struct Ask {
+        Inhibitor *inhibitor; /* weak */
+        sd_bus_slot *call;
+} Ask;
+
+typedef struct PowerQuestion {
+        power_handler_t handler; /* NULL: nobody asks */
+        void *userdata;
+        PowerSituation situation;
+        Ask asks[_FACT_MAX];
+        sd_event_source *limit;
+} PowerQuestion;
 
 struct Inhibitor {
         sd_bus *bus;
         inhibitor_sleep_handler_t handler;
         void *userdata;
         char *owner;     /* logind's unique name; NULL if it is not there or not known yet */
-        unsigned holds;
-        int fd;          /* the lock, or -EBADF */
+        Lock locks[_INHIBITOR_LOCK_MAX];
         bool sleeping;
         void (*known)(void *userdata); /* called once logind has answered the first question */
-        bool complained; /* a refusal was logged; the next ones are debug until a lock is granted */
-        sd_bus_slot *inhibit_call, *state_call;
+        PowerQuestion power;
+        sd_bus_slot *state_call;
         sd_bus_slot *sleep_match, *owner_match;
 };
+
+static void lock_drop(Lock *l) {
+        /* The reply to a call whose slot is gone is dropped, and a granted lock with it. */
+        l->call = sd_bus_slot_unref(l->call);
+        l->fd = safe_close(l->fd);
+}
+
+static void power_drop(PowerQuestion *q) {
+        for (Fact f = 0; f < _FACT_MAX; f++)
+                q->asks[f].call = sd_bus_slot_unref(q->asks[f].call);
+        q->limit = sd_event_source_disable_unref(q->limit);
+        q->handler = NULL;
+}
 
 Inhibitor *inhibitor_free(Inhibitor *i) {
         if (!i)
                 return NULL;
-        (void) sd_bus_slot_unref(i->inhibit_call);
+        for (InhibitorLock k = 0; k < _INHIBITOR_LOCK_MAX; k++)
+                lock_drop(i->locks + k);
+        power_drop(&i->power);
         (void) sd_bus_slot_unref(i->state_call);
         (void) sd_bus_slot_unref(i->sleep_match);
         (void) sd_bus_slot_unref(i->owner_match);
-        (void) safe_close(i->fd);
         (void) sd_bus_unref(i->bus);
         free(i->owner);
         free(i);
         return NULL;
 }
 
-static void complain(Inhibitor *i, int error, const char *text) {
-        int level = i->complained ? LOG_DEBUG : LOG_WARNING;
+/* ---- locks ---- */
 
-        i->complained = true;
-        (void) log_with(level, error, NULL, NULL, "Cannot hold off sleep while a job runs, ignoring: %s",
-                        text ?: strerror(-error));
+static InhibitorLock lock_kind(const Lock *l) {
+        return (InhibitorLock) (l - l->inhibitor->locks);
+}
+
+static void complain(Lock *l, int error, const char *text) {
+        int level = l->complained ? LOG_DEBUG : LOG_WARNING;
+        InhibitorLock k = lock_kind(l);
+
+        l->complained = true;
+        (void) log_with(level, error, NULL, NULL, "Cannot get logind's %s lock on %s (%s), ignoring: %s",
+                        lock_table[k].mode, lock_table[k].what, lock_table[k].why, text ?: strerror(-error));
 }
 
 static bool logind_missing(const sd_bus_error *e) {
@@ -62,16 +140,19 @@ static bool logind_missing(const sd_bus_error *e) {
 }
 
 static int on_inhibit_reply(sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
-        Inhibitor *i = ASSERT_PTR(userdata);
+        Lock *l = ASSERT_PTR(userdata);
         const sd_bus_error *e = sd_bus_message_get_error(reply);
         int fd, r;
 
-        i->inhibit_call = sd_bus_slot_unref(i->inhibit_call);
+        l->call = sd_bus_slot_unref(l->call);
         if (e) {
                 if (logind_missing(e))
-                        log_debug("No logind, not holding off sleep.");
+                        log_debug("No logind, not holding off %s.", lock_table[lock_kind(l)].what);
+                else if (sd_bus_error_has_name(e, LOGIND_BUSY))
+                        log_debug("A sleep is under way: logind's lock on %s is asked for again after it.",
+                                  lock_table[lock_kind(l)].what);
                 else
-                        complain(i, -sd_bus_message_get_errno(reply), e->message);
+                        complain(l, -sd_bus_message_get_errno(reply), e->message);
                 return 0;
         }
         /* The descriptor belongs to the message. */
@@ -79,41 +160,61 @@ static int on_inhibit_reply(sd_bus_message *reply, void *userdata, sd_bus_error 
         if (r >= 0)
                 fd = r = RET_NERRNO(fcntl(fd, F_DUPFD_CLOEXEC, 3));
         if (r < 0) {
-                complain(i, r, NULL);
+                complain(l, r, NULL);
                 return 0;
         }
-        (void) safe_close(i->fd);
-        i->fd = fd;
-        i->complained = false;
+        (void) safe_close(l->fd);
+        l->fd = fd;
+        l->complained = false;
         return 0;
 }
 
-static void take_lock(Inhibitor *i) {
+static void lock_take(Lock *l) {
+        InhibitorLock k = lock_kind(l);
         int r;
 
-        if (i->inhibit_call)
+        if (l->call)
                 return;
-        r = sd_bus_call_method_async(i->bus, &i->inhibit_call, LOGIND_NAME, LOGIND_PATH, LOGIND_INTERFACE, "Inhibit",
-                                     on_inhibit_reply, i, "ssss", "sleep", "gpuptd",
-                                     "A GPU is being moved between drivers", "block");
+        r = sd_bus_call_method_async(l->inhibitor->bus, &l->call, LOGIND_NAME, LOGIND_PATH, LOGIND_INTERFACE, "Inhibit",
+                                     on_inhibit_reply, l, "ssss", lock_table[k].what, "gpuptd", lock_table[k].why,
+                                     lock_table[k].mode);
         if (r < 0)
-                complain(i, r, NULL);
+                complain(l, r, NULL);
 }
 
-void inhibitor_hold(Inhibitor *i) {
-        if (i->holds++ == 0)
-                take_lock(i);
+void inhibitor_hold(Inhibitor *i, InhibitorLock lock) {
+        assert(lock < _INHIBITOR_LOCK_MAX);
+
+        if (i->locks[lock].holds++ == 0)
+                lock_take(i->locks + lock);
 }
 
-void inhibitor_release(Inhibitor *i) {
-        assert(i->holds > 0);
+void inhibitor_release(Inhibitor *i, InhibitorLock lock) {
+        assert(lock < _INHIBITOR_LOCK_MAX);
+        assert(i->locks[lock].holds > 0);
 
-        if (--i->holds > 0)
-                return;
-        /* The reply to a call whose slot is gone is dropped, and a granted lock with it. */
-        i->inhibit_call = sd_bus_slot_unref(i->inhibit_call);
-        i->fd = safe_close(i->fd);
+        if (--i->locks[lock].holds == 0)
+                lock_drop(i->locks + lock);
 }
+
+/* Those that were refused while the sleep was under way. */
+static void take_refused(Inhibitor *i) {
+        for (Lock *l = i->locks; l < i->locks + _INHIBITOR_LOCK_MAX; l++)
+                if (l->holds > 0 && l->fd < 0)
+                        lock_take(l);
+}
+
+/* Another logind knows nothing of them, perhaps. */
+static void take_anew(Inhibitor *i) {
+        for (Lock *l = i->locks; l < i->locks + _INHIBITOR_LOCK_MAX; l++)
+                if (l->holds > 0) {
+                        /* A call to the former logind may still wait for its reply. */
+                        l->call = sd_bus_slot_unref(l->call);
+                        lock_take(l);
+                }
+}
+
+/* ---- sleep ---- */
 
 bool inhibitor_sleeping(const Inhibitor *i) {
         return i->sleeping;
@@ -137,8 +238,8 @@ static int on_prepare_for_sleep(sd_bus_message *m, void *userdata, sd_bus_error 
                 (void) log_debug_errno(r, "Cannot read logind's PrepareForSleep, ignoring: %m");
                 return 0;
         }
-        if (!start && i->holds > 0 && i->fd < 0)
-                take_lock(i);
+        if (!start)
+                take_refused(i);
         set_sleeping(i, start);
         return 0;
 }
@@ -180,23 +281,29 @@ static int on_state_reply(sd_bus_message *reply, void *userdata, sd_bus_error *r
         return 0;
 }
 
-/* A logind that does not run prepares no sleep and is not started by the question. */
-static int ask_state(Inhibitor *i) {
+/* A service that does not run is not started by the question. */
+static int ask_property(sd_bus *bus, const char *service, const char *path, const char *interface, const char *property,
+                        sd_bus_message_handler_t handler, void *userdata, sd_bus_slot **ret) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         int r;
 
-        i->state_call = sd_bus_slot_unref(i->state_call);
-        r = sd_bus_message_new_method_call(i->bus, &m, LOGIND_NAME, LOGIND_PATH, "org.freedesktop.DBus.Properties",
-                                           "Get");
+        r = sd_bus_message_new_method_call(bus, &m, service, path, "org.freedesktop.DBus.Properties", "Get");
         if (r < 0)
                 return r;
-        r = sd_bus_message_append(m, "ss", LOGIND_INTERFACE, "PreparingForSleep");
+        r = sd_bus_message_append(m, "ss", interface, property);
         if (r < 0)
                 return r;
         r = sd_bus_message_set_auto_start(m, false);
         if (r < 0)
                 return r;
-        return sd_bus_call_async(i->bus, &i->state_call, m, on_state_reply, i, 0);
+        return sd_bus_call_async(bus, ret, m, handler, userdata, 0);
+}
+
+/* A logind that does not run prepares no sleep. */
+static int ask_state(Inhibitor *i) {
+        i->state_call = sd_bus_slot_unref(i->state_call);
+        return ask_property(i->bus, LOGIND_NAME, LOGIND_PATH, LOGIND_INTERFACE, "PreparingForSleep", on_state_reply, i,
+                            &i->state_call);
 }
 
 static int on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
@@ -220,13 +327,95 @@ static int on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *ret
         r = ask_state(i);
         if (r < 0)
                 (void) log_debug_errno(r, "Cannot ask logind whether a sleep is under way, ignoring: %m");
-        if (i->holds > 0) {
-                /* A call to the former logind may still wait for its reply. */
-                i->inhibit_call = sd_bus_slot_unref(i->inhibit_call);
-                take_lock(i);
-        }
+        take_anew(i);
         return 0;
 }
+
+/* ---- power ---- */
+
+static void power_end(Inhibitor *i) {
+        PowerSituation situation = i->power.situation;
+        power_handler_t handler = i->power.handler;
+
+        /* Before the call, since the handler may ask again. */
+        power_drop(&i->power);
+        handler(&situation, i->power.userdata);
+}
+
+static int read_fact(sd_bus_message *reply, Fact fact, PowerSituation *s) {
+        unsigned level;
+        int truth, r;
+
+        if (fact == FACT_BATTERY) {
+                r = sd_bus_message_read(reply, "v", "u", &level);
+                if (r >= 0)
+                        s->battery_critical = level == UPOWER_LEVEL_CRITICAL || level == UPOWER_LEVEL_ACTION;
+                return r;
+        }
+        r = sd_bus_message_read(reply, "v", "b", &truth);
+        if (r < 0)
+                return r;
+        if (fact == FACT_LID)
+                s->lid_closed = truth;
+        else
+                s->on_battery = !truth;
+        return 0;
+}
+
+static int on_fact(sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
+        Ask *a = ASSERT_PTR(userdata);
+        Inhibitor *i = a->inhibitor;
+        Fact fact = (Fact) (a - i->power.asks);
+        int r;
+
+        a->call = sd_bus_slot_unref(a->call);
+        if (sd_bus_message_is_method_error(reply, NULL))
+                log_debug("Cannot ask for %s, ignoring: %s", fact_table[fact].property,
+                          strempty(sd_bus_message_get_error(reply)->message));
+        else if (fact != FACT_BATTERY && !streq_ptr(sd_bus_message_get_sender(reply), i->owner))
+                log_debug("%s does not come from logind, ignoring.", fact_table[fact].property);
+        else {
+                r = read_fact(reply, fact, &i->power.situation);
+                if (r < 0)
+                        (void) log_debug_errno(r, "Cannot read %s, ignoring: %m", fact_table[fact].property);
+        }
+        for (Fact f = 0; f < _FACT_MAX; f++)
+                if (i->power.asks[f].call)
+                        return 0;
+        power_end(i);
+        return 0;
+}
+
+static int on_power_limit(sd_event_source *source, uint64_t usec, void *userdata) {
+        log_debug("Not everybody has answered what the host lives on, going on without.");
+        power_end(ASSERT_PTR(userdata));
+        return 0;
+}
+
+int inhibitor_ask_power(Inhibitor *i, power_handler_t handler, void *userdata) {
+        PowerQuestion *q = &i->power;
+        int r;
+
+        if (q->handler)
+                return -EBUSY;
+        r = sd_event_add_time_relative(sd_bus_get_event(i->bus), &q->limit, CLOCK_MONOTONIC, POWER_LIMIT_USEC, 0,
+                                       on_power_limit, i);
+        for (Fact f = 0; r >= 0 && f < _FACT_MAX; f++) {
+                q->asks[f].inhibitor = i;
+                r = ask_property(i->bus, fact_table[f].service, fact_table[f].path, fact_table[f].interface,
+                                 fact_table[f].property, on_fact, q->asks + f, &q->asks[f].call);
+        }
+        if (r < 0) {
+                power_drop(q);
+                return r;
+        }
+        q->situation = (PowerSituation) {};
+        q->handler = handler;
+        q->userdata = userdata;
+        return 0;
+}
+
+/* ---- life ---- */
 
 /* Without this, sd-bus would close the connection where a match is refused. */
 static int on_match_installed(sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
@@ -244,7 +433,8 @@ int inhibitor_new(sd_bus *bus, inhibitor_sleep_handler_t handler, void *userdata
         if (!i)
                 return -ENOMEM;
         i->bus = sd_bus_ref(bus);
-        i->fd = -EBADF;
+        for (InhibitorLock k = 0; k < _INHIBITOR_LOCK_MAX; k++)
+                i->locks[k] = (Lock) { .inhibitor = i, .fd = -EBADF };
         i->handler = handler;
         i->userdata = userdata;
 

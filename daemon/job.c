@@ -46,13 +46,13 @@ static bool needs_lock(const Step *step) {
 
 static void lock_sleep(Job *j) {
         if (!j->locked)
-                inhibitor_hold(j->gpu->host->inhibitor);
+                inhibitor_hold(j->gpu->host->inhibitor, LOCK_JOB);
         j->locked = true;
 }
 
 void job_unlock_sleep(Job *j) {
         if (j->locked)
-                inhibitor_release(j->gpu->host->inhibitor);
+                inhibitor_release(j->gpu->host->inhibitor, LOCK_JOB);
         j->locked = false;
 }
 

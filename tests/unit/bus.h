@@ -23,11 +23,14 @@ static inline void test_bus_set_up_child(gpointer userdata) {
         (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
 }
 
-/* Everybody may do everything; as on the system bus, that includes signals to one receiver. */
+/* Everybody may do everything; as on the system bus, that includes signals to one receiver, and more than there, answers to
+ * what one was not asked. */
 static inline void test_bus_start_daemon(TestBus *t) {
         static const char policy[] =
                 "<busconfig><listen>unix:dir=%s</listen><auth>EXTERNAL</auth><policy context='default'>"
-                "<allow send_destination='*'/><allow receive_sender='*'/><allow own='*'/></policy></busconfig>";
+                "<allow send_destination='*'/><allow receive_sender='*'/><allow own='*'/>"
+                "<allow send_type='method_return' send_requested_reply='false'/>"
+                "<allow receive_type='method_return' receive_requested_reply='false'/></policy></busconfig>";
         g_autofree char *config = g_build_filename(t->dir, "bus.conf", NULL);
         g_autofree char *text = g_markup_printf_escaped(policy, t->dir);
         g_autofree char *option = g_strdup_printf("--config-file=%s", config);
