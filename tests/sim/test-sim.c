@@ -531,7 +531,7 @@ static int inhibit(SimMachine *m, const char *mode) {
         return fcntl(fd, F_DUPFD_CLOEXEC, 3);
 }
 
-static int count_prepare(_unused_ sd_bus_message *message, void *userdata, _unused_ sd_bus_error *error) {
+static int count_signal(_unused_ sd_bus_message *message, void *userdata, _unused_ sd_bus_error *error) {
         unsigned *n = userdata;
 
         (*n)++;
@@ -547,7 +547,7 @@ static void test_login1(void) {
         int fd;
 
         g_assert_cmpint(sd_bus_match_signal(sim_bus(m), &slot, "org.freedesktop.login1", NULL, NULL, "PrepareForSleep",
-                                            count_prepare, &signals), >=, 0);
+                                            count_signal, &signals), >=, 0);
         g_assert_true(sim_suspend(m));
         fd = inhibit(m, "block");
         g_assert_cmpint(sim_try_command(m, &text, "suspend"), ==, -EBUSY);
@@ -579,6 +579,65 @@ static void test_login1(void) {
         g_assert_true(sim_exists(m, "/run/systemd/sessions/c1"));
         (void) sim_command(m, "machine-new win10 %d", getpid());
         (void) sim_command(m, "machine-removed win10");
+}
+
+static const char *login1_property(SimMachine *m, const char *property) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        int value;
+
+        g_assert_cmpint(sd_bus_get_property(sim_bus(m), "org.freedesktop.login1", "/org/freedesktop/login1",
+                                            "org.freedesktop.login1.Manager", property, NULL, &reply, "b"), >=, 0);
+        g_assert_cmpint(sd_bus_message_read(reply, "b", &value), >, 0);
+        return value ? "true" : "false";
+}
+
+/* Not there is the number of no level. */
+static unsigned upower_level(SimMachine *m) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        unsigned level;
+
+        if (sd_bus_get_property(sim_bus(m), "org.freedesktop.UPower", "/org/freedesktop/UPower/devices/DisplayDevice",
+                                "org.freedesktop.UPower.Device", "WarningLevel", NULL, &reply, "u") < 0)
+                return UINT_MAX;
+        g_assert_cmpint(sd_bus_message_read(reply, "u", &level), >, 0);
+        return level;
+}
+
+static void test_power_supply(void) {
+        g_autoptr(SimMachine) m = sim_machine_new("desktop");
+        _cleanup_(sd_bus_slot_unrefp) sd_bus_slot *slot = NULL;
+        unsigned changes = 0; /* the owner goes, another comes */
+        const char *text;
+
+        g_assert_cmpint(sd_bus_add_match(sim_bus(m), &slot,
+                                         "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',"
+                                         "member='NameOwnerChanged',arg0='org.freedesktop.UPower'",
+                                         count_signal, &changes), >=, 0);
+        g_assert_cmpstr(login1_property(m, "LidClosed"), ==, "false");
+        g_assert_cmpstr(login1_property(m, "OnExternalPower"), ==, "true");
+        (void) sim_command(m, "login1 lid=closed");
+        g_assert_cmpstr(login1_property(m, "LidClosed"), ==, "true");
+        g_assert_cmpstr(login1_property(m, "OnExternalPower"), ==, "true");
+        (void) sim_command(m, "login1 power=battery");
+        (void) sim_command(m, "login1 lid=open");
+        g_assert_cmpstr(login1_property(m, "LidClosed"), ==, "false");
+        g_assert_cmpstr(login1_property(m, "OnExternalPower"), ==, "false");
+        g_assert_cmpint(sim_try_command(m, &text, "login1 lid=ajar"), ==, -EINVAL);
+        (void) sim_command(m, "login1 power=mains");
+        g_assert_cmpstr(login1_property(m, "OnExternalPower"), ==, "true");
+
+        g_assert_cmpuint(upower_level(m), ==, 1);
+        (void) sim_command(m, "upower level=4");
+        g_assert_cmpuint(upower_level(m), ==, 4);
+        (void) sim_command(m, "upower gone");
+        g_assert_cmpuint(upower_level(m), ==, UINT_MAX);
+        (void) sim_command(m, "upower level=5");
+        (void) sim_command(m, "upower back");
+        while (changes < 2)
+                if (sd_bus_process(sim_bus(m), NULL) == 0)
+                        g_assert_cmpint(sd_bus_wait(sim_bus(m), sim_deadline_sec() * G_USEC_PER_SEC), >, 0);
+        g_assert_cmpuint(upower_level(m), ==, 5);
+        g_assert_cmpint(sim_try_command(m, &text, "upower level=9"), ==, -EINVAL);
 }
 
 /* Life */
@@ -639,6 +698,7 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/sim/transient-unit", test_transient_unit);
         g_test_add_func("/sim/polkit", test_polkit);
         g_test_add_func("/sim/login1", test_login1);
+        g_test_add_func("/sim/power-supply", test_power_supply);
         g_test_add_func("/sim/many", test_many);
         g_test_add_func("/sim/generated", test_generated);
         return g_test_run();

@@ -29,7 +29,9 @@ static sd_event *loop;
 static unsigned names_missing;
 static void (*on_ready)(void);
 
-static Service *const services[] = { &login1_service, &polkit_service, &systemd1_service, &machine1_service };
+static Service *const services[] = {
+        &login1_service, &polkit_service, &systemd1_service, &machine1_service, &upower_service,
+};
 
 sd_event *bus_event(void) {
         return loop;

@@ -2,7 +2,7 @@
 #pragma once
 
 /* bus: the machine's system bus, a real dbus-daemon with the project's policy, and the stand-ins that answer on it for
- * logind, polkit, systemd and machined. Each has a connection of its own, so that one can go away and come back. All of it
+ * logind, polkit, systemd, machined and UPower. Each has a connection of its own, so that one can go away and come back. All of it
  * runs in the main thread. */
 
 #include <stdbool.h>
@@ -17,7 +17,7 @@ typedef struct Service {
         sd_bus *bus;
 } Service;
 
-extern Service login1_service, polkit_service, systemd1_service, machine1_service;
+extern Service login1_service, polkit_service, systemd1_service, machine1_service, upower_service;
 
 /* Starts dbus-daemon and all services; calls `ready` once, when every name is owned. */
 int bus_start(sd_event *event, void (*ready)(void));

@@ -44,6 +44,7 @@ static Phase phase;
 static unsigned cycles; /* that ended, slept or not */
 static bool last_slept;
 static bool only_alarm_wakes;
+static bool lid_closed, on_battery;
 static uint64_t delay_max_usec = 5 * 1000 * 1000;
 static sd_event_source *delay_timer;
 
@@ -277,6 +278,18 @@ static int property_false(_unused_ sd_bus *bus, _unused_ const char *path, _unus
         return sd_bus_message_append(reply, "b", false);
 }
 
+static int property_lid(_unused_ sd_bus *bus, _unused_ const char *path, _unused_ const char *interface,
+                        _unused_ const char *property, sd_bus_message *reply, _unused_ void *userdata,
+                        _unused_ sd_bus_error *error) {
+        return sd_bus_message_append(reply, "b", lid_closed);
+}
+
+static int property_external_power(_unused_ sd_bus *bus, _unused_ const char *path, _unused_ const char *interface,
+                                   _unused_ const char *property, sd_bus_message *reply, _unused_ void *userdata,
+                                   _unused_ sd_bus_error *error) {
+        return sd_bus_message_append(reply, "b", !on_battery);
+}
+
 static const sd_bus_vtable vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_METHOD("Inhibit", "ssss", "h", method_inhibit, SD_BUS_VTABLE_UNPRIVILEGED),
@@ -292,8 +305,8 @@ static const sd_bus_vtable vtable[] = {
         SD_BUS_PROPERTY("InhibitDelayMaxUSec", "t", property_delay_max, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("BlockInhibited", "s", property_inhibited, 0, 0),
         SD_BUS_PROPERTY("DelayInhibited", "s", property_inhibited, 0, 0),
-        SD_BUS_PROPERTY("LidClosed", "b", property_false, 0, 0),
-        SD_BUS_PROPERTY("OnExternalPower", "b", property_false, 0, 0),
+        SD_BUS_PROPERTY("LidClosed", "b", property_lid, 0, 0),
+        SD_BUS_PROPERTY("OnExternalPower", "b", property_external_power, 0, 0),
         SD_BUS_SIGNAL("PrepareForSleep", "b", 0),
         SD_BUS_SIGNAL("PrepareForShutdown", "b", 0),
         SD_BUS_VTABLE_END,
@@ -340,7 +353,15 @@ static int command_suspend(_unused_ char **arguments, GString *text) {
         return 0;
 }
 
-/* `login1 gone|back|delay=MS|wake=alarm|wake=any` */
+/* One of two words. */
+static int read_choice(const char *value, const char *yes, const char *no, bool *ret) {
+        if (!streq(value, yes) && !streq(value, no))
+                return -EINVAL;
+        *ret = streq(value, yes);
+        return 0;
+}
+
+/* `login1 gone|back|delay=MS|wake=alarm|wake=any|lid=open|lid=closed|power=mains|power=battery` */
 static int command_login1(char **arguments, _unused_ GString *text) {
         const char *value;
 
@@ -352,6 +373,10 @@ static int command_login1(char **arguments, _unused_ GString *text) {
                 delay_max_usec = strtoull(value, NULL, 10) * 1000;
         else if ((value = startswith(arguments[0], "wake=")))
                 only_alarm_wakes = streq(value, "alarm");
+        else if ((value = startswith(arguments[0], "lid=")))
+                return read_choice(value, "closed", "open", &lid_closed);
+        else if ((value = startswith(arguments[0], "power=")))
+                return read_choice(value, "battery", "mains", &on_battery);
         else
                 return -EINVAL;
         return 0;

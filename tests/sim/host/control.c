@@ -335,7 +335,7 @@ static const ControlCommand machine_commands[] = {
 };
 
 static const ControlCommand *const tables[] = {
-        machine_commands, login1_commands, polkit_commands, systemd1_commands, machine1_commands, uses_commands,
+        machine_commands, login1_commands, polkit_commands, systemd1_commands, machine1_commands, upower_commands, uses_commands,
 };
 
 static const ControlCommand *command_find(const char *name) {

@@ -20,7 +20,7 @@ typedef struct ControlCommand {
 
 /* The commands of the stand-ins; each table ends with an empty entry. */
 extern const ControlCommand login1_commands[], polkit_commands[], systemd1_commands[], machine1_commands[];
-extern const ControlCommand uses_commands[];
+extern const ControlCommand upower_commands[], uses_commands[];
 
 /* Serves `fd`, at whose end of file the machine ends, and CONTROL_SOCKET. */
 int control_start(sd_event *event, int fd);
