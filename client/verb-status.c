@@ -3,20 +3,18 @@
 /* status: all about one GPU on one page. A line that would say nothing is left out. */
 
 #include <inttypes.h>
-#include <stdarg.h>
 
 #include "client/function.h"
 #include "client/gpu-choice.h"
 #include "client/holders.h"
 #include "client/journal-view.h"
+#include "client/page.h"
 #include "client/pager.h"
 #include "client/report.h"
 #include "client/verbs.h"
 #include "client/wrap.h"
 #include "dbus/names.h"
 
-#define LABEL_WIDTH 12
-#define INDENT (LABEL_WIDTH + 2)
 #define JOURNAL_LINES 5
 
 static const TableColumn function_columns[] = {
@@ -28,44 +26,11 @@ static const TableColumn function_columns[] = {
         { "RESET", 0 },
 };
 
-/* An empty one stands below the one before. */
-static void print_label(const char *label) {
-        (void) printf("%*s%s ", LABEL_WIDTH, label, *label ? ":" : " ");
-}
-
-/* Behind `begun` columns of the field that are there already. */
-static void print_value(Color color, size_t begun, const char *text) {
-        TextShape shape = { .columns = terminal_columns(), .begun = INDENT + begun, .indent = INDENT, .color = color };
-
-        text_print(stdout, &shape, text);
-}
-
-/* A line with a label. Nothing is printed for an empty text. */
-static void print_field(const char *label, Color color, const char *text) {
-        if (isempty(text))
-                return;
-        print_label(label);
-        print_value(color, 0, text);
-}
-
-static void print_fieldf(const char *label, const char *format, ...) _printf_(2, 3);
-static void print_fieldf(const char *label, const char *format, ...) {
-        _cleanup_free_ char *text = NULL;
-        va_list ap;
-
-        va_start(ap, format);
-        if (vasprintf(&text, format, ap) < 0)
-                text = NULL;
-        va_end(ap);
-        print_field(label, COLOR_NONE, text);
-}
-
 static void print_head(json_object *gpu) {
-        Color color = color_of_state(json_string(gpu, "state"));
         _cleanup_free_ char *name = text_escape(json_string(gpu, "name"));
 
-        (void) printf("%s%s%s %s%s%s\n", color_begin(stdout, color), glyph_or("●", "*"), color_end(stdout, color),
-                      json_string(gpu, "address"), isempty(name) ? "" : " - ", strempty(name));
+        page_bullet(color_of_state(json_string(gpu, "state")));
+        (void) printf("%s%s%s\n", json_string(gpu, "address"), isempty(name) ? "" : " - ", strempty(name));
 }
 
 /* What a state that nobody wished for means, and what ends it. */
@@ -96,14 +61,14 @@ static void print_identity(json_object *gpu) {
                 (void) snprintf(suffix, sizeof(suffix), " (subsystem %04" PRIx64 ":%04" PRIx64 ")", subsystem,
                                 json_number(gpu, "subsystem-id"));
 
-        print_field("Alias", COLOR_NONE, json_string(gpu, "alias"));
-        print_label("State");
+        page_field("Alias", COLOR_NONE, json_string(gpu, "alias"));
+        page_label("State");
         (void) printf("%s%s%s", color_begin(stdout, color), strempty(shown), color_end(stdout, color));
-        print_value(COLOR_NONE, strlen(state), explain_state(state));
-        print_field("Driver", COLOR_NONE, json_string(gpu, "driver"));
-        print_fieldf("ID", "%04" PRIx64 ":%04" PRIx64 "%s%s", json_number(gpu, "vendor-id"),
-                     json_number(gpu, "device-id"), suffix, json_truth(gpu, "boot-vga") ? ", boot VGA" : "");
-        print_field("Default", COLOR_NONE, json_string(gpu, "default"));
+        page_value(COLOR_NONE, strlen(state), explain_state(state));
+        page_field("Driver", COLOR_NONE, json_string(gpu, "driver"));
+        page_fieldf("ID", "%04" PRIx64 ":%04" PRIx64 "%s%s", json_number(gpu, "vendor-id"),
+                    json_number(gpu, "device-id"), suffix, json_truth(gpu, "boot-vga") ? ", boot VGA" : "");
+        page_field("Default", COLOR_NONE, json_string(gpu, "default"));
 }
 
 static int add_function(struct libscols_table *t, json_object *function, struct libscols_line **parent) {
@@ -152,23 +117,17 @@ static int print_functions(json_object *gpu) {
         if (r < 0)
                 return r;
 
-        print_label("Functions");
-        return table_print_indented(t, INDENT);
-}
-
-static void print_list(const char *label, Color color, json_object *list) {
-        for (size_t i = 0; list && i < json_object_array_length(list); i++) {
-                print_field(i == 0 ? label : "", color, json_object_get_string(json_object_array_get_idx(list, i)));
-        }
+        page_label("Functions");
+        return table_print_indented(t, PAGE_INDENT);
 }
 
 static void print_groups(json_object *gpu) {
         _cleanup_free_ char *groups = json_text(json_array(gpu, "iommu-groups"), ", ");
 
         if (!isempty(groups))
-                print_fieldf("IOMMU groups", "%s (%s)", groups,
-                             json_truth(gpu, "viable") ? "viable" : "not viable");
-        print_list("Blockers", COLOR_YELLOW, json_array(gpu, "blockers"));
+                page_fieldf("IOMMU groups", "%s (%s)", groups,
+                            json_truth(gpu, "viable") ? "viable" : "not viable");
+        page_list("Blockers", COLOR_YELLOW, json_array(gpu, "blockers"));
 }
 
 /* An array of pairs, "HDMI-A-1 connected, DP-1 disconnected". */
@@ -185,7 +144,7 @@ static void print_pairs(const char *label, json_object *pairs) {
                 free(text);
                 text = TAKE_PTR(longer);
         }
-        print_field(label, COLOR_NONE, text);
+        page_field(label, COLOR_NONE, text);
 }
 
 static void print_hardware(json_object *gpu) {
@@ -193,25 +152,25 @@ static void print_hardware(json_object *gpu) {
         _cleanup_free_ char *reset = json_text(json_array(gpu, "reset-methods"), " ");
 
         print_pairs("Connectors", json_array(gpu, "connectors"));
-        print_field("Reset", COLOR_NONE, json_array(gpu, "reset-methods") ? reset : NULL);
-        print_fieldf("Power", "%s%s%s", json_string(gpu, "power-state"),
-                     isempty(decodes) ? "" : ", VGA decodes ", decodes);
+        page_field("Reset", COLOR_NONE, json_array(gpu, "reset-methods") ? reset : NULL);
+        page_fieldf("Power", "%s%s%s", json_string(gpu, "power-state"),
+                    isempty(decodes) ? "" : ", VGA decodes ", decodes);
 }
 
 static void print_finding(const char *severity, const char *text) {
         Color color = color_of_severity(severity);
         _cleanup_free_ char *shown = text_escape(severity);
 
-        print_label("");
+        page_label("");
         (void) printf("%s%s%s: ", color_begin(stdout, color), strempty(shown), color_end(stdout, color));
-        print_value(COLOR_NONE, text_width(strempty(shown)) + STRLEN(": "), text);
+        page_value(COLOR_NONE, text_width(strempty(shown)) + STRLEN(": "), text);
 }
 
 /* Findings have an id, a severity and a sentence. */
 static void print_health(json_object *gpu) {
         json_object *findings = json_array(gpu, "health-findings");
 
-        print_field("Health", color_of_health(json_string(gpu, "health")), json_string(gpu, "health"));
+        page_field("Health", color_of_health(json_string(gpu, "health")), json_string(gpu, "health"));
         for (size_t i = 0; findings && i < json_object_array_length(findings); i++) {
                 json_object *finding = json_object_array_get_idx(findings, i);
 
@@ -254,7 +213,7 @@ static void print_policy(json_object *gpu) {
                 free(text);
                 text = TAKE_PTR(longer);
         }
-        print_field("Sleep", COLOR_NONE, text);
+        page_field("Sleep", COLOR_NONE, text);
 }
 
 static void print_job(Client *c, json_object *gpu) {
@@ -269,8 +228,8 @@ static void print_job(Client *c, json_object *gpu) {
         if (json_number(job, "steps") > 0)
                 (void) snprintf(step, sizeof(step), ", step %" PRIu64 "/%" PRIu64, json_number(job, "step"),
                                 json_number(job, "steps"));
-        print_fieldf("Job", "%" PRIu64 " %s, %s%s: %s", json_number(job, "id"), json_string(job, "operation"),
-                     json_string(job, "state"), step, json_string(job, "description"));
+        page_fieldf("Job", "%" PRIu64 " %s, %s%s: %s", json_number(job, "id"), json_string(job, "operation"),
+                    json_string(job, "state"), step, json_string(job, "description"));
 }
 
 static void print_last_job(json_object *gpu) {
@@ -281,10 +240,10 @@ static void print_last_job(json_object *gpu) {
         if (isempty(json_string(last, "operation")))
                 return;
         usec = json_number(last, "time");
-        print_fieldf("Last job", "%" PRIu64 " %s, %s%s%s", json_number(last, "id"), json_string(last, "operation"),
-                     json_string(last, "result"), usec > 0 ? ", " : "",
-                     usec > 0 ? timestamp_format(stamp, TIME_FULL, usec) : "");
-        print_field("", COLOR_NONE, json_string(last, "message"));
+        page_fieldf("Last job", "%" PRIu64 " %s, %s%s%s", json_number(last, "id"), json_string(last, "operation"),
+                    json_string(last, "result"), usec > 0 ? ", " : "",
+                    usec > 0 ? timestamp_format(stamp, TIME_FULL, usec) : "");
+        page_field("", COLOR_NONE, json_string(last, "message"));
 }
 
 static int print_users(Client *c, json_object *gpu, json_object *holders) {
@@ -292,9 +251,9 @@ static int print_users(Client *c, json_object *gpu, json_object *holders) {
         _cleanup_free_ char *vm = vm_text(gpu);
         int r;
 
-        print_field("VM", COLOR_MAGENTA, vm);
+        page_field("VM", COLOR_MAGENTA, vm);
         if (!holders) {
-                print_field("Holders", COLOR_NONE, "not known");
+                page_field("Holders", COLOR_NONE, "not known");
                 return 0;
         }
         if (json_object_array_length(holders) == 0)
@@ -303,8 +262,8 @@ static int print_users(Client *c, json_object *gpu, json_object *holders) {
         r = holders_table(holders, /* legend= */ false, !c->options->host, &t);
         if (r < 0)
                 return r;
-        print_label("Holders");
-        return table_print_indented(t, INDENT);
+        page_label("Holders");
+        return table_print_indented(t, PAGE_INDENT);
 }
 
 static int print_page(Client *c, json_object *gpu, json_object *holders) {
