@@ -211,5 +211,5 @@ char *gpu_address_of_path(const char *path) {
 
         if (sd_bus_path_decode(path, GPUPT_GPU_PREFIX, &address) > 0)
                 return address;
-        return strdup(path);
+        return strdup(streq(path, GPUPT_OBJECT_PATH) ? "" : path);
 }

@@ -48,5 +48,6 @@ int client_get_objects(Client *c, const char *interface, const char *sort_key, j
 int client_query(Client *c, const char *path, const char *interface, const char *member, json_object **ret,
                  sd_bus_error *ret_error);
 
-/* "0000:01:00.0" of the object path of a GPU; the path itself if it is none. NULL if out of memory. */
+/* "0000:01:00.0" of the object path of a GPU; "" of the manager's, which stands for the whole host; else the path
+ * itself. NULL if out of memory. */
 char *gpu_address_of_path(const char *path);

@@ -20,7 +20,12 @@ void page_label(const char *label) {
 }
 
 void page_value(Color color, size_t begun, const char *text) {
-        TextShape shape = { .columns = terminal_columns(), .begun = PAGE_INDENT + begun, .indent = PAGE_INDENT, .color = color };
+        TextShape shape = {
+                .columns = terminal_columns(),
+                .begun = PAGE_INDENT + begun,
+                .indent = PAGE_INDENT,
+                .color = color,
+        };
 
         text_print(stdout, &shape, text);
 }

@@ -49,8 +49,8 @@ static int choose_job(Client *c, uint32_t *ret) {
                 json_object *job = json_object_array_get_idx(jobs, i);
                 _cleanup_free_ char *gpu = gpu_address_of_path(json_string(job, "gpu"));
 
-                (void) fprintf(stderr, "  %" PRIu64 "  %s %s\n", json_number(job, "id"),
-                               json_string(job, "operation"), strempty(gpu));
+                (void) fprintf(stderr, "  %" PRIu64 "  %s%s%s\n", json_number(job, "id"), json_string(job, "operation"),
+                               isempty(gpu) ? "" : " ", strempty(gpu));
         }
         return EXIT_USAGE;
 }
