@@ -48,5 +48,6 @@ int verb_monitor(Client *c, char **args);
 int verb_log(Client *c, char **args);
 int verb_check(Client *c, char **args);
 int verb_rom(Client *c, char **args);
+int verb_sleep(Client *c, char **args);
 int verb_rescan(Client *c, char **args);
 int verb_reload(Client *c, char **args);

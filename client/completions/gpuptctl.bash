@@ -10,7 +10,7 @@ _gpuptctl_jobs() {
 }
 
 _gpuptctl() {
-        local verbs='list status groups holders detach attach reset recover plan run jobs cancel monitor log check rom rescan reload'
+        local verbs='list status groups holders detach attach reset recover plan run jobs cancel monitor log check rom sleep rescan reload'
         local options='--help --version --host= --json= --no-pager --no-legend --no-ask-password --no-block --quiet
                        --force --disrupt-session --wait= --functions= --driver= --access= --method= --dry-run --output=
                        --lines= --follow -h -H -j -q -o -n -f'
@@ -103,6 +103,13 @@ _gpuptctl() {
                 ;;
         status|holders|detach|attach|reset|recover|run|log|rom)
                 [[ -z $operation ]] && choices=$(_gpuptctl_gpus)
+                ;;
+        sleep)
+                if [[ -z $operation ]]; then
+                        choices='report prepare finish'
+                elif [[ $operation == prepare ]]; then
+                        choices='suspend hibernate hybrid-sleep suspend-then-hibernate'
+                fi
                 ;;
         cancel)
                 [[ -z $operation ]] && choices=$(_gpuptctl_jobs)

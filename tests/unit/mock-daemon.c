@@ -18,6 +18,7 @@
 
 #include "dbus/errors.h"
 #include "dbus/names.h"
+#include "tests/unit/mock-sleep.h"
 #include "util/cleanup.h"
 
 typedef struct MockGpu {
@@ -36,7 +37,7 @@ typedef struct Mock {
 
         /* the one job */
         uint32_t id, step;
-        MockGpu *gpu;
+        MockGpu *gpu;               /* NULL: the host's */
         const char *operation;
         const char *state;
         char path[64];
@@ -65,7 +66,7 @@ static int job_get(sd_bus *bus, const char *path, const char *interface, const c
         if (streq(property, "Id"))
                 return sd_bus_message_append(reply, "u", m->id);
         if (streq(property, "Gpu"))
-                return sd_bus_message_append(reply, "o", m->gpu->path);
+                return sd_bus_message_append(reply, "o", m->gpu ? m->gpu->path : GPUPT_OBJECT_PATH);
         if (streq(property, "Operation"))
                 return sd_bus_message_append(reply, "s", m->operation);
         if (streq(property, "State"))
@@ -81,11 +82,21 @@ static int job_get(sd_bus *bus, const char *path, const char *interface, const c
         return sd_bus_message_append(reply, "s", text);
 }
 
+/* As JobRemoved has it: that of a job of the host is empty. */
+static const char *job_address(const Mock *m) {
+        return m->gpu ? m->gpu->address : "";
+}
+
+static void job_set_gpu_busy(Mock *m, bool busy) {
+        if (m->gpu)
+                m->gpu->has_job = busy;
+}
+
 static void tell_lie(Mock *m) {
         if (!m->script->lie)
                 return;
         must(sd_bus_emit_signal(m->liar, GPUPT_OBJECT_PATH, GPUPT_MANAGER_INTERFACE, "JobRemoved", "uossss",
-                                m->id, m->path, m->gpu->address, "failed", GPUPT_ERROR_STUCK,
+                                m->id, m->path, job_address(m), "failed", GPUPT_ERROR_STUCK,
                                 "This is a lie."));
         must(sd_bus_call_method(m->liar, "org.freedesktop.DBus", "/org/freedesktop/DBus",
                                 "org.freedesktop.DBus.Peer", "Ping", NULL, NULL, NULL));
@@ -93,10 +104,10 @@ static void tell_lie(Mock *m) {
 
 static void job_end(Mock *m, const char *result, const char *error, const char *message) {
         tell_lie(m);
-        m->gpu->has_job = false;
+        job_set_gpu_busy(m, false);
         m->slot = sd_bus_slot_unref(m->slot);
         must(sd_bus_emit_signal(m->bus, GPUPT_OBJECT_PATH, GPUPT_MANAGER_INTERFACE, "JobRemoved", "uossss",
-                                m->id, m->path, m->gpu->address, result, strempty(error), strempty(message)));
+                                m->id, m->path, job_address(m), result, strempty(error), strempty(message)));
         m->id++;
 }
 
@@ -127,7 +138,7 @@ static const sd_bus_vtable job_vtable[] = {
 static void job_export(Mock *m) {
         (void) snprintf(m->path, sizeof(m->path), "%s/%" PRIu32, GPUPT_JOB_PREFIX, m->id);
         must(sd_bus_add_object_vtable(m->bus, &m->slot, m->path, GPUPT_JOB_INTERFACE, job_vtable, m));
-        m->gpu->has_job = true;
+        job_set_gpu_busy(m, true);
 }
 
 static int job_step(sd_event_source *s, void *userdata) {
@@ -144,7 +155,7 @@ static int job_step(sd_event_source *s, void *userdata) {
         return 0;
 }
 
-/* To be called when the reply is queued already. */
+/* To be called when the reply is queued already. No GPU: a job of the host. */
 static void job_begin(Mock *m, MockGpu *gpu, const char *operation) {
         m->gpu = gpu;
         m->operation = operation;
@@ -462,8 +473,40 @@ static int manager_reload(sd_bus_message *message, void *userdata, sd_bus_error 
         return sd_bus_reply_method_return(message, NULL);
 }
 
+/* PrepareSleep and FinishSleep. A refusal says what was asked for. */
+static int manager_sleep(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {
+        Mock *m = userdata;
+        bool prepare = sd_bus_message_is_method_call(message, NULL, "PrepareSleep");
+        const char *operation = "";
+
+        if (prepare)
+                must(sd_bus_message_read(message, "s", &operation));
+        if (m->script->sleep == MOCK_SLEEP_DIE)
+                _exit(EXIT_FAILURE);
+        if (m->script->sleep_error) {
+                must(sd_bus_emit_signal(m->bus, GPUPT_OBJECT_PATH, GPUPT_MANAGER_INTERFACE, "SleepVetoed", "ss", MOCK_FIRST,
+                                        "win10 does not stop."));
+                return sd_bus_error_setf(ret_error, m->script->sleep_error, "%s(%s): win10 does not stop.\nAll is as it was.",
+                                         sd_bus_message_get_member(message), operation);
+        }
+        if (m->script->sleep == MOCK_SLEEP_ANSWER)
+                must(sd_bus_reply_method_return(message, NULL));
+        job_begin(m, NULL, prepare ? "sleep" : "resume");
+        return 1;
+}
+
+static int manager_last_sleep(sd_bus *bus, const char *path, const char *interface, const char *property,
+                              sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
+        Mock *m = userdata;
+
+        return mock_append_last_sleep(reply, m->script->last_sleep);
+}
+
 static const sd_bus_vtable manager_vtable[] = {
         SD_BUS_VTABLE_START(0),
+        SD_BUS_PROPERTY("LastSleep", "a{sv}", manager_last_sleep, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_METHOD("PrepareSleep", "s", NULL, manager_sleep, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD("FinishSleep", NULL, NULL, manager_sleep, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("GetGpu", "s", "o", manager_get_gpu, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("ListGroups", NULL, "aa{sv}", manager_list_groups, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("Check", NULL, "a(ssss)", manager_check, SD_BUS_VTABLE_UNPRIVILEGED),

@@ -31,6 +31,22 @@ typedef enum MockRom {
 
 #define MOCK_ROM_SIZE 1024U
 
+/* What PrepareSleep and FinishSleep do after they have begun a job of the host. */
+typedef enum MockSleep {
+        MOCK_SLEEP_ANSWER,
+        MOCK_SLEEP_HANG,            /* no answer, ever */
+        MOCK_SLEEP_DIE,             /* the daemon dies of it */
+} MockSleep;
+
+/* What LastSleep reads. */
+typedef enum MockLastSleep {
+        MOCK_LAST_SLEEP_NONE,
+        MOCK_LAST_SLEEP_DONE,
+        MOCK_LAST_SLEEP_VETOED,
+        MOCK_LAST_SLEEP_FAILED,
+        MOCK_LAST_SLEEP_BARE,       /* next to nothing, and that is not for a terminal */
+} MockLastSleep;
+
 typedef struct MockScript {
         unsigned n_gpus;
         const char *states[2];      /* NULL: "host" */
@@ -50,6 +66,9 @@ typedef struct MockScript {
         bool challenge;             /* Reload wants to ask for a password */
         bool lie;                   /* another connection sends a JobRemoved of its own before each job ends */
         MockRom rom;
+        MockSleep sleep;
+        const char *sleep_error;    /* error name that answers PrepareSleep and FinishSleep, or NULL */
+        MockLastSleep last_sleep;
         const char *lease_dir;      /* where the FIFOs of leases are made */
 } MockScript;
 
