@@ -31,6 +31,7 @@ struct Exec {
         char **argv;
         uint64_t limit_usec;
         size_t output_max;
+        bool errors_apart;
         int output; /* -EBADF: to the journal */
         exec_handler_t handler;
         void *userdata;
@@ -107,7 +108,7 @@ static _printf_(4, 5) void finish(Exec *e, int error, int status, const char *fo
         if (asprintf(&text, "%s%s", said, line) < 0)
                 text = NULL;
 
-        ExecResult result = { error, status, text ?: said, strempty(output), output ? size : 0 };
+        ExecResult result = { error, status, text ?: said, strempty(output), output ? size : 0, owned->joined };
         owned->handler(&result, owned->userdata);
 }
 
@@ -303,6 +304,17 @@ static int append_exec(sd_bus_message *m, const Exec *e) {
         return r;
 }
 
+/* Standard error is the same file as standard output where nothing is said, and also where the same word is said of both,
+ * whatever descriptor standard output has (core/execute.c can_inherit_stderr_from_stdout()): so it gets another word. */
+static int append_outputs(sd_bus_message *m, const Exec *e) {
+        int r;
+
+        r = sd_bus_message_append(m, "(sv)", "StandardOutputFileDescriptor", "h", e->output);
+        if (r >= 0 && e->errors_apart)
+                return sd_bus_message_append(m, "(sv)(sv)", "StandardOutput", "s", "null", "StandardError", "s", "journal");
+        return r < 0 ? r : sd_bus_message_append(m, "(sv)", "StandardErrorFileDescriptor", "h", e->output);
+}
+
 static int append_properties(sd_bus_message *m, const Exec *e) {
         int r;
 
@@ -315,8 +327,7 @@ static int append_properties(sd_bus_message *m, const Exec *e) {
                                   "TimeoutStopUSec", "t", (uint64_t) STOP_USEC,
                                   "Environment", "as", 1, "LC_ALL=C");
         if (r >= 0 && e->output >= 0)
-                r = sd_bus_message_append(m, "(sv)(sv)", "StandardOutputFileDescriptor", "h", e->output,
-                                          "StandardErrorFileDescriptor", "h", e->output);
+                r = append_outputs(m, e);
         return r < 0 ? r : append_exec(m, e);
 }
 
@@ -380,7 +391,7 @@ int exec_run(sd_bus *bus, const ExecRequest *request, exec_handler_t handler, vo
         if (!e)
                 return -ENOMEM;
         *e = (Exec) { .bus = sd_bus_ref(bus), .limit_usec = request->limit_usec, .output_max = request->output_max,
-                      .output = -EBADF, .handler = handler, .userdata = userdata };
+                      .errors_apart = request->errors_apart, .output = -EBADF, .handler = handler, .userdata = userdata };
         r = copy_request(e, request);
         if (r < 0)
                 return r;

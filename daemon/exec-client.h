@@ -22,6 +22,7 @@ typedef struct ExecRequest {
         uint64_t limit_usec; /* then systemd ends it, and the handler is called whether that helped or not */
         size_t output_max;   /* of what it prints on both its outputs so much is kept, and it cannot write more; 0: all
                               * goes to the journal */
+        bool errors_apart;   /* what it writes to standard error goes to the journal all the same */
 } ExecRequest;
 
 typedef struct ExecResult {
@@ -33,6 +34,7 @@ typedef struct ExecResult {
         const char *text;   /* a sentence fragment about an error, with the first line of output; else "" */
         const char *output; /* as the program wrote it, with a NUL behind it; "" if none was asked for */
         size_t output_size;
+        bool joined; /* the unit was there already: this is the end of its program, whose output is not to be had */
 } ExecResult;
 
 /* The Exec is freed after the call. */

@@ -106,6 +106,29 @@ static void test_ends(void) {
         client_done(&c);
 }
 
+/* What is for people does not get into what is for the daemon. */
+static void test_errors_apart(void) {
+        ExecRequest request = {
+                .unit = UNIT, .description = "x", .limit_usec = LONG, .output_max = 4096, .errors_apart = true,
+                .argv = (char *const[]) { (char *) "/bin/sh", (char *) "-c", (char *) "echo one; echo two >&2; echo three", NULL },
+        };
+        g_autofree char *journal = NULL;
+        Ended e = {};
+        Client c;
+        Exec *x;
+
+        client_init(&c);
+        g_assert_cmpint(exec_run(c.bus, &request, on_ended, &e, &x), ==, 0);
+        loop_until(c.event, e.ended);
+        g_assert_cmpint(e.error, ==, 0);
+        g_assert_cmpstr(e.output, ==, "one\nthree\n");
+        g_free(output_of("journalctl", "--sync", NULL));
+        journal = output_of("journalctl", "--quiet", "--output=cat", "--identifier=sh", "--unit=" UNIT, NULL);
+        g_assert_cmpstr(journal, ==, "two");
+        wait_until(is_collected, UNIT, "nothing to be left of the unit");
+        client_done(&c);
+}
+
 static void test_restart(void) {
         Client c, d;
         Ended e, f;
@@ -230,6 +253,7 @@ static void test_kernel_log(void) {
 int main(int argc, char *argv[]) {
         g_test_init(&argc, &argv, NULL);
         case_add("/tools/ends", test_ends);
+        case_add("/tools/errors-apart", test_errors_apart);
         case_add("/tools/restart", test_restart);
         case_add("/tools/vendor-tool", test_vendor_tool);
         case_add("/tools/kernel-log", test_kernel_log);

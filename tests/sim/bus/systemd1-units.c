@@ -157,11 +157,21 @@ static int on_runtime_over(_unused_ sd_event_source *source, _unused_ uint64_t u
         return 0;
 }
 
+/* core/execute.c can_inherit_stderr_from_stdout(): what is the same word for both is the same file, and a descriptor for
+ * standard output does not change its word. */
+static bool inherits_standard_error(const Unit *u) {
+        const char *error = u->standard_error ?: "inherit";
+
+        return streq(error, "inherit") || streq(error, u->standard_output ?: "journal");
+}
+
 static void child_redirect(const Unit *u) {
         if (u->stdout_fd >= 0)
                 (void) dup2(u->stdout_fd, STDOUT_FILENO);
         if (u->stderr_fd >= 0)
                 (void) dup2(u->stderr_fd, STDERR_FILENO);
+        else if (u->stdout_fd >= 0 && inherits_standard_error(u))
+                (void) dup2(u->stdout_fd, STDERR_FILENO);
 }
 
 int unit_spawn(Unit *u, char **argv) {

@@ -29,6 +29,7 @@ typedef struct Unit {
         char **start_argv, **stop_argv, **environment;
         uint64_t runtime_max_usec; /* 0 for no limit */
         int stdout_fd, stderr_fd;
+        char *standard_output, *standard_error; /* StandardOutput=, StandardError=; NULL: not said */
 
         const char *active, *sub, *result;
         int exit_code, exit_status; /* CLD_EXITED …; as in ExecMainCode, ExecMainStatus */

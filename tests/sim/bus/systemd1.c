@@ -478,6 +478,13 @@ static int read_fd(sd_bus_message *m, int *ret) {
         return *ret < 0 ? -errno : 0;
 }
 
+static int read_word(sd_bus_message *m, char **ret) {
+        const char *word;
+        int r = sd_bus_message_read(m, "v", "s", &word);
+
+        return r < 0 ? r : free_and_strdup(ret, word);
+}
+
 static int read_property(sd_bus_message *m, Unit *u, const char *name) {
         const char *text;
         int flag, r;
@@ -488,6 +495,10 @@ static int read_property(sd_bus_message *m, Unit *u, const char *name) {
                 return read_fd(m, &u->stdout_fd);
         if (streq(name, "StandardErrorFileDescriptor"))
                 return read_fd(m, &u->stderr_fd);
+        if (streq(name, "StandardOutput"))
+                return read_word(m, &u->standard_output);
+        if (streq(name, "StandardError"))
+                return read_word(m, &u->standard_error);
         if (streq(name, "RuntimeMaxUSec") || streq(name, "TimeoutStartUSec"))
                 return sd_bus_message_read(m, "v", "t", &u->runtime_max_usec);
         if (streq(name, "AddRef")) {
