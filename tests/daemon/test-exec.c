@@ -239,6 +239,7 @@ static void test_let_go(void) {
         client_init(&c, m);
         x = run(&c, "exit 7", LONG, 4096, &e);
         exec_free(x); /* nothing was sent yet, or answered */
+        settle(&c);
         (void) sim_command(m, "wait-unit " UNIT " inactive");
         x = run(&c, "exec sleep 1000", 200000, 4096, &e);
         settle(&c);
