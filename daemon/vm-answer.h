@@ -33,14 +33,14 @@ typedef enum VmState {
         VM_CRASHED,
         VM_OFF,
         VM_GONE,
-        VM_UNKNOWN, /* also where the answer does not say */
+        VM_UNKNOWN, /* also where the answer does not say, or has another word */
         _VM_STATE_MAX,
         _VM_STATE_INVALID = -EINVAL,
 } VmState;
 
 typedef enum VmResult {
         VM_DONE,          /* exit status 0, and an answer that fits */
-        VM_FAILED,        /* 1, or anything that the protocol does not know; see reason */
+        VM_FAILED,        /* 1, or an answer that does not fit; see reason */
         VM_NOT_MINE,      /* 2, to identify */
         VM_NOT_SUPPORTED, /* 3 */
         VM_TIMED_OUT,     /* error "timeout", or it did not end in its time: what was asked for may still happen */
@@ -51,9 +51,10 @@ DECLARE_STRING_TABLE(vm_state, VmState);
 
 typedef struct VmAnswer {
         VmResult result;
-        char *reason;    /* a sentence or part of one, without control characters; never NULL */
-        char *error;     /* "timeout", "unreachable", …; "" if none; never NULL */
-        char *id, *name; /* of identify; NULL otherwise */
+        /* Texts are clean UTF-8 on one line, and of limited length. */
+        char *reason;    /* why it is not VM_DONE: a sentence or part of one, about "it", the adapter; never NULL */
+        char *error;     /* as the adapter says it: "timeout", "unreachable", …; "" if none; never NULL */
+        char *id, *name; /* of identify that is done; NULL otherwise */
         VmState state;
         bool changed;    /* true unless it says that there was nothing to do */
         bool agent, s3, s4, restart;
@@ -62,6 +63,11 @@ typedef struct VmAnswer {
 
 void vm_answer_done(VmAnswer *a);
 
+/* Whether this is an ID as identify gives it: not empty, at most VM_ID_MAX bytes of UTF-8 without control characters, and
+ * not beginning with a dash. */
+bool vm_id_valid(const char *id);
+
 /* status: exit status of the adapter, or -1 where it did not exit by itself. Always fills *ret (which vm_answer_done()
- * frees) but for -ENOMEM. An identify that is done has a valid id (and a name; the id where there is none). */
+ * frees) but for -ENOMEM. An identify that is done has a valid id (and a name; the id where there is none). A member that
+ * the verb has may be missing, and is false, unknown or none then; if it is there, its type has to be right. */
 int vm_answer_parse(VmVerb verb, int status, const char *output, size_t size, VmAnswer *ret);
