@@ -305,3 +305,21 @@ int kernel_findings(const KernelLines *lines, KernelFinding **ret, size_t *ret_n
         *ret_n = n;
         return 0;
 }
+
+/* kernel/power/, drivers/base/power/, drivers/acpi/sleep.c, drivers/pci/, drivers/iommu/, drivers/vfio/ and the NVIDIA driver begin their
+ * lines so; the freezer's are sentences. */
+bool kernel_line_is_of_sleep(const char *text) {
+        static const char *const beginnings[] = {
+                "PM:", "ACPI: PM:", "Freezing ", "Restarting tasks", "OOM killer ", "vfio", "pci ", "pci_bus ", "pcieport ", "PCI",
+                "DMAR", "AMD-Vi", "iommu", "NVRM", "nvidia",
+        };
+        static const char *const anywhere[] = { "refusing to freeze", "suspend", "hibernat", "IO_PAGE_FAULT", "iommu", "vfio" };
+
+        for (size_t i = 0; i < ELEMENTSOF(beginnings); i++)
+                if (startswith(text, beginnings[i]))
+                        return true;
+        for (size_t i = 0; i < ELEMENTSOF(anywhere); i++)
+                if (strstr(text, anywhere[i]))
+                        return true;
+        return false;
+}

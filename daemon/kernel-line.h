@@ -63,6 +63,9 @@ typedef struct KernelMeaning {
 
 void kernel_line_classify(const char *text, KernelMeaning *ret);
 
+/* Whether it belongs to the story of a sleep: of power management, the freezer, PCI, the IOMMU, VFIO. */
+bool kernel_line_is_of_sleep(const char *text);
+
 /* Which of these functions the text is about: one that it names as 0000:01:00.0, as [01:00.0] or device=01:00.0 (the
  * IOMMU drivers leave the domain away), or as PCI:0000:01:00 (NVRM: the first function of that slot). A pointer into
  * addresses, or NULL. */

@@ -143,6 +143,23 @@ static int take_text(Reading *r, uint64_t monotonic_usec) {
         return k;
 }
 
+/* Of a sleep every line counts that is about it, whatever it is about besides. */
+static int take_sleep(Reading *r, uint64_t monotonic_usec) {
+        _cleanup_free_ char *text = NULL;
+        const char *address;
+        int k;
+
+        k = marked_function(r, &address);
+        if (k >= 0)
+                k = read_field(r->journal, "MESSAGE", &text);
+        if (k < 0 || !text || (!address && !kernel_line_address(text, r->addresses) && !kernel_line_is_of_sleep(text)))
+                return k;
+        k = add_line(r, monotonic_usec, address, text);
+        if (k >= 0)
+                TAKE_PTR(text);
+        return k;
+}
+
 /* Goes backwards through the entries that match. */
 static int walk(Reading *r, int (*take)(Reading *r, uint64_t monotonic_usec)) {
         size_t bytes_before = r->bytes;
@@ -205,7 +222,16 @@ static int merge(KernelLines *l, size_t first) {
         return 0;
 }
 
-static int read_journal(Reading *r) {
+static int read_sleep(Reading *r) {
+        int k;
+
+        k = match(r->journal, NULL);
+        if (k >= 0)
+                k = walk(r, take_sleep);
+        return k < 0 ? k : merge(r->lines, r->lines->n);
+}
+
+static int read_functions(Reading *r) {
         size_t first;
         int k = 0;
 
@@ -222,7 +248,7 @@ static int read_journal(Reading *r) {
         return k < 0 ? k : merge(r->lines, first);
 }
 
-int kernel_log_read(KernelLog *l, char *const *addresses, uint64_t since_usec, KernelLines **ret) {
+static int read_journal(KernelLog *l, char *const *addresses, uint64_t since_usec, int (*read)(Reading *r), KernelLines **ret) {
         _cleanup_(kernel_lines_freep) KernelLines *lines = calloc(1, sizeof(KernelLines));
         Reading r = { .addresses = addresses, .since_usec = since_usec, .lines = lines };
         int k;
@@ -236,11 +262,19 @@ int kernel_log_read(KernelLog *l, char *const *addresses, uint64_t since_usec, K
         if (k >= 0) {
                 /* Fields that are compressed are not unpacked beyond this. */
                 (void) sd_journal_set_data_threshold(r.journal, KERNEL_LINE_TEXT_MAX + 64);
-                k = read_journal(&r);
+                k = read(&r);
                 sd_journal_close(r.journal);
         }
         if (k < 0 && k != -ENOENT)
                 return k;
         *ret = TAKE_PTR(lines);
         return 0;
+}
+
+int kernel_log_read(KernelLog *l, char *const *addresses, uint64_t since_usec, KernelLines **ret) {
+        return read_journal(l, addresses, since_usec, read_functions, ret);
+}
+
+int kernel_log_read_sleep(KernelLog *l, char *const *addresses, uint64_t since_usec, KernelLines **ret) {
+        return read_journal(l, addresses, since_usec, read_sleep, ret);
 }

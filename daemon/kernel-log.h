@@ -26,3 +26,6 @@ DEFINE_CLEANUP(KernelLog *, kernel_log_free);
  * since_usec (CLOCK_MONOTONIC), oldest first. Beyond the limits the newest are kept. A host that keeps no journal has
  * no lines. Negative errno: the journal cannot be read. */
 int kernel_log_read(KernelLog *l, char *const *addresses, uint64_t since_usec, KernelLines **ret);
+/* Likewise those that say how a sleep of the host went: about these functions, about others or none as kernel_line_is_of_sleep()
+ * knows them. */
+int kernel_log_read_sleep(KernelLog *l, char *const *addresses, uint64_t since_usec, KernelLines **ret);

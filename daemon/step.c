@@ -25,6 +25,7 @@ static const VerbRow verb_rows[_VERB_MAX] = {
         ROW(VERB_SAVE, "save", WORKER, 2, 30, false, "record drivers and power settings of $a", NULL),
         ROW(VERB_SNAPSHOT, "snapshot", WORKER, 2, 30, false, "look at $*", "look at all PCI functions"),
         ROW(VERB_SURVEY, "survey", WORKER, 2, 30, false, "look at the configuration of the host", NULL),
+        ROW(VERB_SLEEP_STATISTICS, "sleep-statistics", WORKER, 2, 10, false, "read how the last sleep went", NULL),
         ROW(VERB_CENSUS, "census", WORKER, 3, 30, false, "look for processes that hold $*", NULL),
         ROW(VERB_VERIFY, "verify", WORKER, 2, 30, false, "verify that $t is bound to $1", "verify that $t has no driver"),
         ROW(VERB_CHECK_MODULE, "check-module", WORKER, 2, 30, false, "verify that no module of $a is loaded", NULL),

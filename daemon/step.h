@@ -25,6 +25,7 @@ typedef enum Verb {
                               *   d3cold, reset-method (attributes that the function has; no driver and no override are "") */
         VERB_SNAPSHOT,       /* "-" [ADDR…]: -> the lines of snapshot.h; without addresses the inventory of the host */
         VERB_SURVEY,         /* "-" [ADDR…]: -> the lines of survey.h, about the host and these functions */
+        VERB_SLEEP_STATISTICS, /* "-": -> `statistic NAME VALUE` for what /sys/power/suspend_stats says of the last failure */
         VERB_CENSUS,         /* "-" NODE…: each "MAJOR:MINOR:PATH"; -> the lines of holders.h */
         VERB_VERIFY,         /* ADDR DRIVER [ADDR DRIVER…]: each driver link as named ("" = none); for a VFIO driver
                               *   its node exists; -> `node ADDR PATH` */

@@ -24,6 +24,7 @@
 #include "worker/reset.h"
 #include "worker/sensors.h"
 #include "worker/rom.h"
+#include "worker/sleep-statistics.h"
 #include "worker/sound.h"
 #include "worker/switch.h"
 #include "worker/vga.h"
@@ -43,6 +44,7 @@ static const Handler handlers[_VERB_MAX] = {
         [VERB_SAVE] = { verb_save, 0, 1 },
         [VERB_SNAPSHOT] = { verb_snapshot, 0, 1 },
         [VERB_SURVEY] = { verb_survey, 0, 1 },
+        [VERB_SLEEP_STATISTICS] = { verb_sleep_statistics, 0, 0 },
         [VERB_CENSUS] = { verb_census, 0, 1 },
         [VERB_VERIFY] = { verb_verify, 1, 2 },
         [VERB_CHECK_MODULE] = { verb_check_module, 0, 1 },
