@@ -42,7 +42,13 @@ static const char *const vm_phase_table[_VM_PHASE_MAX] = {
         [PHASE_POST_START] = "post-start",
         [PHASE_PRE_STOP] = "pre-stop",
         [PHASE_POST_STOP] = "post-stop",
+        [PHASE_PRE_SLEEP] = "pre-sleep",
+        [PHASE_POST_SLEEP] = "post-sleep",
 };
+
+bool vm_phase_heals(VmPhase p) {
+        return p == PHASE_PRE_START || p == PHASE_POST_STOP || p == PHASE_POST_SLEEP;
+}
 
 DEFINE_STRING_TABLE(vm_phase, VmPhase);
 DEFINE_STRING_TABLE(operation, Operation);

@@ -48,15 +48,21 @@ typedef enum JobResult {
         _JOB_RESULT_INVALID = -EINVAL,
 } JobResult;
 
-/* What a VM manager is about to do, or has done, with a VM that a GPU belongs to. */
+/* What a VM manager is about to do, or has done, with a VM that a GPU belongs to; and what the host is, with a GPU that is with VFIO
+ * and that no VM has open. */
 typedef enum VmPhase {
         PHASE_PRE_START,  /* the GPU has to be there, well, and detached */
         PHASE_POST_START,
         PHASE_PRE_STOP,   /* it is removed from the bus while the guest lets go */
         PHASE_POST_STOP,  /* it is looked for again, and healed */
+        PHASE_PRE_SLEEP,  /* it leaves its driver, or the bus */
+        PHASE_POST_SLEEP, /* as after a stop, and it is with VFIO afterwards wherever it is found */
         _VM_PHASE_MAX,
         _VM_PHASE_INVALID = -EINVAL,
 } VmPhase;
+
+/* Whether the phase looks for the card, examines it, and recovers it. */
+bool vm_phase_heals(VmPhase p) _const_;
 
 DECLARE_STRING_TABLE(vm_phase, VmPhase);
 DECLARE_STRING_TABLE(operation, Operation);

@@ -62,7 +62,7 @@ static int unbind_rank(const Function *f) {
 /* To bring it to the bus is what some operations are for; others are of no consequence without it. */
 static bool needs_display(const Builder *b) {
         if (b->plan->operation == OPERATION_PHASE)
-                return b->options->phase == PHASE_PRE_START || b->options->phase == PHASE_POST_STOP;
+                return vm_phase_heals(b->options->phase);
         return b->plan->operation != OPERATION_RESET;
 }
 

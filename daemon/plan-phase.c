@@ -65,6 +65,43 @@ static int add_post_stop(Builder *b) {
         return b->r;
 }
 
+/* Nobody may have it open, since then the unbind would not return; the driver link goes first, so that a removal cannot meet a
+ * VM. Nothing binds it meanwhile: the override stays, and the rule of udev keeps what a rescan finds. */
+static int add_pre_sleep(Builder *b) {
+        bool any = false;
+
+        for (size_t i = 0; i < b->n_claimed; i++)
+                any = any || plan_function_is_detached(b->claimed[i]);
+        if (!any)
+                return 0;
+        builder_add_strv(b, VERB_CHECK, b->addresses[0], b->addresses + 1);
+        builder_add_strv(b, VERB_SAVE, b->powered[0], b->powered + 1);
+        builder_add_seconds(b, VERB_WAIT_FREE, b->in->functions[0], b->options->has_wait ? b->options->wait_sec : 0);
+        builder_add_strv(b, VERB_PIN, b->powered[0], b->powered + 1);
+        if (b->options->sleep == GPU_SLEEP_REMOVE)
+                add_each_detached(b, VERB_KEEP);
+        for (size_t i = 0; i < b->n_claimed; i++)
+                if (plan_function_is_detached(b->claimed[i]))
+                        builder_add(b, VERB_UNBIND, b->claimed[i]->address, b->claimed[i]->driver, NULL);
+        if (b->options->sleep == GPU_SLEEP_REMOVE)
+                for (size_t i = 0; i < b->n_claimed; i++)
+                        if (plan_function_is_detached(b->claimed[i]))
+                                builder_add(b, VERB_REMOVE, b->claimed[i]->address, NULL, NULL);
+        return b->r;
+}
+
+/* Wherever the sleep has left it. */
+static int add_post_sleep(Builder *b) {
+        int r;
+
+        r = builder_detach(b);
+        if (r != 0)
+                return r;
+        add_no_keep(b);
+        builder_add_idle(b);
+        return b->r;
+}
+
 int builder_phase(Builder *b) {
         switch (b->options->phase) {
         case PHASE_PRE_START:
@@ -73,6 +110,10 @@ int builder_phase(Builder *b) {
                 return add_pre_stop(b);
         case PHASE_POST_STOP:
                 return add_post_stop(b);
+        case PHASE_PRE_SLEEP:
+                return add_pre_sleep(b);
+        case PHASE_POST_SLEEP:
+                return add_post_sleep(b);
         default:
                 return 0;
         }

@@ -12,6 +12,7 @@
 #include "quirks.h"
 #include "rung.h"
 #include "saved.h"
+#include "sleep-policy.h"
 #include "snapshot.h"
 #include "step.h"
 
@@ -43,6 +44,7 @@ typedef struct PlanOptions {
         bool has_rung;     /* Reset names it */
         Rung rung;         /* of a plan of OPERATION_RESET */
         VmPhase phase;     /* of OPERATION_PHASE */
+        GpuSleepPolicy sleep; /* of PHASE_PRE_SLEEP: GPU_SLEEP_UNBIND or GPU_SLEEP_REMOVE */
         char *vm;          /* likewise, for people: "win10 (libvirt)" */
 } PlanOptions;
 
