@@ -62,57 +62,57 @@ void sink_strv(Sink *s, char *const *values) {
         sink_close(s);
 }
 
-static void entry_open(Sink *s, const char *key, const char *type) {
+void sink_entry_open(Sink *s, const char *key, const char *type) {
         sink_open(s, 'e', "sv");
         sink_string(s, key);
         sink_open(s, 'v', type);
 }
 
-static void entry_close(Sink *s) {
+void sink_entry_close(Sink *s) {
         sink_close(s);
         sink_close(s);
 }
 
 void sink_entry_string(Sink *s, const char *key, const char *value) {
-        entry_open(s, key, "s");
+        sink_entry_open(s, key, "s");
         sink_string(s, value);
-        entry_close(s);
+        sink_entry_close(s);
 }
 
 void sink_entry_u16(Sink *s, const char *key, uint16_t value) {
-        entry_open(s, key, "q");
+        sink_entry_open(s, key, "q");
         sink_u16(s, value);
-        entry_close(s);
+        sink_entry_close(s);
 }
 
 void sink_entry_u32(Sink *s, const char *key, uint32_t value) {
-        entry_open(s, key, "u");
+        sink_entry_open(s, key, "u");
         sink_u32(s, value);
-        entry_close(s);
+        sink_entry_close(s);
 }
 
 void sink_entry_i32(Sink *s, const char *key, int32_t value) {
-        entry_open(s, key, "i");
+        sink_entry_open(s, key, "i");
         basic(s, 'i', &value, sizeof(value));
-        entry_close(s);
+        sink_entry_close(s);
 }
 
 void sink_entry_u64(Sink *s, const char *key, uint64_t value) {
-        entry_open(s, key, "t");
+        sink_entry_open(s, key, "t");
         sink_u64(s, value);
-        entry_close(s);
+        sink_entry_close(s);
 }
 
 void sink_entry_bool(Sink *s, const char *key, bool value) {
-        entry_open(s, key, "b");
+        sink_entry_open(s, key, "b");
         sink_bool(s, value);
-        entry_close(s);
+        sink_entry_close(s);
 }
 
 void sink_entry_strv(Sink *s, const char *key, char *const *values) {
-        entry_open(s, key, "as");
+        sink_entry_open(s, key, "as");
         sink_strv(s, values);
-        entry_close(s);
+        sink_entry_close(s);
 }
 
 int property_get(const Property *table, size_t n, const char *name, sd_bus_message *reply, void *object) {

@@ -25,7 +25,9 @@ void sink_u16(Sink *s, uint16_t value);
 void sink_u32(Sink *s, uint32_t value);
 void sink_u64(Sink *s, uint64_t value);
 void sink_strv(Sink *s, char *const *values);
-/* A dictionary entry of a{sv}. */
+/* A dictionary entry of a{sv}; the value is written between the first two. */
+void sink_entry_open(Sink *s, const char *key, const char *type);
+void sink_entry_close(Sink *s);
 void sink_entry_string(Sink *s, const char *key, const char *value);
 void sink_entry_u16(Sink *s, const char *key, uint16_t value);
 void sink_entry_u32(Sink *s, const char *key, uint32_t value);
