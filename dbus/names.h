@@ -30,6 +30,7 @@
 #define GPUPT_UNIT_DAEMON "gpuptd.service"
 #define GPUPT_UNIT_MODPROBE "gpuptd-modprobe@%s.service"
 #define GPUPT_UNIT_UNLOAD "gpuptd-unload@%s.service"
+#define GPUPT_UNIT_SLEEP "gpuptd-sleep.service"
 
 /* State on disk. /run is of this boot, /var/lib outlives it. */
 #define GPUPT_RUN_DIR "/run/gpuptd"
