@@ -2,7 +2,7 @@
 
 #include "after-vm.h"
 
-#include "inhibitor.h"
+#include "sleep.h"
 #include "util/log.h"
 
 /* A VM that was ended hard leaves its page faults in the kernel's log while it ends, before anybody sees it closed. */
@@ -23,7 +23,7 @@ static void start(Manager *m, Gpu *g, Operation operation) {
 /* What was found dead when it was examined is unreachable by then, and nobody's that it was not before. */
 static bool may_start(const Manager *m, const Gpu *g) {
         return !g->job && !g->stuck_job && !g->inconsistent && (g->state == GPU_DETACHED || g->state == GPU_UNREACHABLE) &&
-               !inhibitor_sleeping(m->inhibitor);
+               !sleep_in_progress(m->sleep);
 }
 
 static void on_examined(Gpu *g, void *userdata) {

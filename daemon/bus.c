@@ -19,7 +19,7 @@ const char *gpu_bus_path(const Gpu *g, char buf[static BUS_PATH_MAX]) {
         return buf;
 }
 
-const char *job_bus_path(const Job *j, char buf[static BUS_PATH_MAX]) {
-        (void) snprintf(buf, BUS_PATH_MAX, GPUPT_JOB_PREFIX "/%u", j->intent->id);
+const char *job_bus_path(unsigned id, char buf[static BUS_PATH_MAX]) {
+        (void) snprintf(buf, BUS_PATH_MAX, GPUPT_JOB_PREFIX "/%u", id);
         return buf;
 }

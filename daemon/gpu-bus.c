@@ -203,7 +203,7 @@ static void write_job(Sink *s, void *object) {
         Gpu *g = object;
         char path[BUS_PATH_MAX];
 
-        sink_path(s, g->job ? job_bus_path(g->job, path) : "/");
+        sink_path(s, g->job ? job_bus_path(g->job->intent->id, path) : "/");
 }
 
 static void write_last_job(Sink *s, void *object) {

@@ -312,16 +312,17 @@ int host_new(sd_event *event, const char *run_dir, const char *worker_program, H
                 return -ENOMEM;
         h->event = sd_event_ref(event);
         h->run_dir = strdup(run_dir);
+        h->state_dir = strdup(GPUPT_STATE_DIR);
         h->worker_program = strdup(worker_program);
         h->snapshot = snapshot_new();
-        if (!h->run_dir || !h->worker_program || !h->snapshot)
+        if (!h->run_dir || !h->state_dir || !h->worker_program || !h->snapshot)
                 return -ENOMEM;
         r = reader_pool_new(event, h->worker_program, h->run_dir, &h->readers);
         if (r < 0)
                 return r;
         r = quirk_db_new(&h->quirks);
         if (r >= 0)
-                r = ladder_memory_new(GPUPT_STATE_DIR, &h->ladder_memory);
+                r = ladder_memory_new(h->state_dir, &h->ladder_memory);
         if (r >= 0)
                 r = kernel_log_new(secure_getenv(ENV_JOURNAL_DIR), &h->kernel_log);
         if (r >= 0)
@@ -353,6 +354,7 @@ Host *host_free(Host *h) {
         ladder_memory_free(h->ladder_memory);
         kernel_log_free(h->kernel_log);
         free(h->run_dir);
+        free(h->state_dir);
         free(h->worker_program);
         sd_event_unref(h->event);
         free(h);

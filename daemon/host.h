@@ -41,7 +41,7 @@ typedef struct HostListener {
 
 struct Host {
         sd_event *event;
-        char *run_dir;
+        char *run_dir, *state_dir;
         char *worker_program;
         Config *config;
         QuirkDb *quirks;
@@ -52,6 +52,7 @@ struct Host {
         Inhibitor *inhibitor;  /* weak */
         Snapshot *snapshot;
         bool scanned;          /* the first inventory is in */
+        bool asleep;           /* the host may fall asleep at any moment: jobs write nothing (sleep.c says when) */
         HostListener listener;
         LIST_HEAD(Scan, scans);
         LIST_HEAD(ScanWaiter, scan_waiters);

@@ -3,41 +3,43 @@
 /* job-bus: org.gpupt1.Job. */
 
 #include "bus.h"
+#include "dbus/errors.h"
 #include "dbus/names.h"
 #include "request.h"
 
 static void write_id(Sink *s, void *object) {
-        sink_u32(s, ((Job *) object)->intent->id);
+        sink_u32(s, job_face_view(object).id);
 }
 
 static void write_gpu(Sink *s, void *object) {
+        const Gpu *g = job_face_view(object).gpu;
         char path[BUS_PATH_MAX];
 
-        sink_path(s, gpu_bus_path(((Job *) object)->gpu, path));
+        sink_path(s, g ? gpu_bus_path(g, path) : GPUPT_OBJECT_PATH);
 }
 
 static void write_operation(Sink *s, void *object) {
-        sink_string(s, operation_to_string(((Job *) object)->intent->operation));
+        sink_string(s, operation_to_string(job_face_view(object).operation));
 }
 
 static void write_state(Sink *s, void *object) {
-        sink_string(s, job_state_to_string(((Job *) object)->state));
+        sink_string(s, job_state_to_string(job_face_view(object).state));
 }
 
 static void write_step(Sink *s, void *object) {
-        sink_u32(s, job_step(object));
+        sink_u32(s, job_face_view(object).step);
 }
 
 static void write_steps(Sink *s, void *object) {
-        sink_u32(s, job_steps(object));
+        sink_u32(s, job_face_view(object).steps);
 }
 
 static void write_description(Sink *s, void *object) {
-        sink_string(s, ((Job *) object)->description);
+        sink_string(s, job_face_view(object).description);
 }
 
 static void write_cancellable(Sink *s, void *object) {
-        sink_bool(s, job_cancellable(object));
+        sink_bool(s, job_face_view(object).cancellable);
 }
 
 static const Property job_properties[] = {
@@ -50,17 +52,17 @@ static const Property job_properties[] = {
         { "Description", write_description, false },
         { "Cancellable", write_cancellable, false },
 };
-static_assert(ELEMENTSOF(job_properties) <= JOB_PROPERTIES_MAX, "Job.told is too small");
+static_assert(ELEMENTSOF(job_properties) <= JOB_PROPERTIES_MAX, "JobFace.told is too small");
 
-void job_bus_mark_told(Job *j) {
-        property_mark_told(job_properties, ELEMENTSOF(job_properties), j->told, j);
+void job_bus_mark_told(JobFace *f) {
+        property_mark_told(job_properties, ELEMENTSOF(job_properties), f->told, f);
 }
 
-void job_bus_tell(Manager *m, Job *j) {
+void job_bus_tell(Manager *m, JobFace *f) {
         char path[BUS_PATH_MAX];
 
-        (void) property_tell(job_properties, ELEMENTSOF(job_properties), j->told, m->bus, job_bus_path(j, path),
-                             GPUPT_JOB_INTERFACE, j);
+        (void) property_tell(job_properties, ELEMENTSOF(job_properties), f->told, m->bus, job_bus_path(job_face_view(f).id, path),
+                             GPUPT_JOB_INTERFACE, f);
 }
 
 static int job_property_get(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
@@ -69,7 +71,14 @@ static int job_property_get(sd_bus *bus, const char *path, const char *interface
 }
 
 static int job_method_cancel(sd_bus_message *message, void *userdata, sd_bus_error *error) {
-        return request_cancel(manager_of_message(message), userdata, message, error);
+        JobView v = job_face_view(userdata);
+        Manager *m = manager_of_message(message);
+        Job *j = manager_find_job(m, v.id);
+
+        if (!j)
+                return sd_bus_error_setf(error, GPUPT_ERROR_NOT_SUPPORTED,
+                                         "The job %u is the whole host's: what it has begun for a sleep has to be ended.", v.id);
+        return request_cancel(m, j, message, error);
 }
 
 #define JOB_PROPERTY(name, type, flags) SD_BUS_PROPERTY(name, type, job_property_get, 0, flags)
@@ -91,25 +100,26 @@ const sd_bus_vtable job_vtable[] = {
 static int job_find(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret, sd_bus_error *error) {
         Manager *m = ASSERT_PTR(userdata);
         const char *number = startswith(path, GPUPT_JOB_PREFIX "/");
+        JobFace *f;
         uint64_t id;
-        Job *j;
 
         if (!number || parse_u64(number, UINT32_MAX, &id) < 0)
                 return 0;
-        j = manager_find_job(m, (unsigned) id);
-        if (!j)
+        f = manager_find_face(m, (unsigned) id);
+        if (!f)
                 return 0;
-        *ret = j;
+        *ret = f;
         return 1;
 }
 
 static int job_enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret, sd_bus_error *error) {
         _cleanup_strv_free_ char **paths = NULL;
         Manager *m = ASSERT_PTR(userdata);
+        JobFace *f = NULL;
 
-        LIST_FOREACH(jobs, j, m->jobs) {
+        while ((f = manager_next_face(m, f))) {
                 char path[BUS_PATH_MAX];
-                int r = strv_extend(&paths, job_bus_path(j, path));
+                int r = strv_extend(&paths, job_bus_path(job_face_view(f).id, path));
 
                 if (r < 0)
                         return r;

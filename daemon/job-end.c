@@ -98,6 +98,10 @@ static void conclude_done(Job *j) {
         j->result = RESULT_DONE;
         if (is_recovery(j))
                 ladder_tell_result(j, &j->message);
+        else if (j->intent->operation == OPERATION_PHASE && j->intent->vm_phase == PHASE_PRE_SLEEP)
+                set_message(j, "%s is out of the way of the host's sleep.", j->gpu->address);
+        else if (j->intent->operation == OPERATION_PHASE && j->intent->vm_phase == PHASE_POST_SLEEP)
+                set_message(j, "%s is well, and with its VFIO driver, after the host's sleep.", j->gpu->address);
         else if (j->intent->operation == OPERATION_PHASE)
                 set_message(j, "%s: done what the phase %s%s%s needs.", j->gpu->address, vm_phase_to_string(j->intent->vm_phase),
                             j->intent->vm ? " of " : "", strempty(j->intent->vm));
@@ -123,7 +127,7 @@ static void conclude_failed(Job *j) {
                 set_message(j, "%s%sWhat could not be undone: %s", message, strchr(message, '\n') ? "\n" : " ", j->left_over);
                 return;
         }
-        j->result = j->cancelled ? RESULT_CANCELLED : undone ? RESULT_ROLLED_BACK : RESULT_FAILED;
+        j->result = j->cancelled && !j->gives_way ? RESULT_CANCELLED : undone ? RESULT_ROLLED_BACK : RESULT_FAILED;
         set_message(j, "%s%s", message, undone ? " Everything was undone." : "");
 }
 

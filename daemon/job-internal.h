@@ -20,7 +20,14 @@ void job_make_plan_of(Job *j, Operation operation);
 /* Writes the intent's plan down and walks it. */
 void job_begin_plan(Job *j);
 const Step *job_current_step(const Job *j);
+
+/* job-sleep.c. Whether the host must not sleep while the step is done. */
+bool job_needs_lock(const Step *step);
+void job_lock_sleep(Job *j);
 void job_unlock_sleep(Job *j);
+/* Whether the next step has to wait until the host has woken; and that it does. */
+bool job_must_hold(const Job *j, const Step *next);
+void job_hold(Job *j);
 
 /* job-ladder.c. What comes after the first look; after a measurement (error: why there is none); after a plan has been
  * walked, forward or back, and looked at; and of a step of a rung that failed: true where the ladder goes on all the

@@ -162,8 +162,8 @@ static void close_recovery(Job *j) {
         remember_help(j);
         if (j->intent->operation == OPERATION_PHASE) {
                 j->closing = true;
-                /* After the stop the screen shows what the rescan has given it to; before the start, perhaps somebody's work. */
-                j->options.disrupt_session = j->options.disrupt_session || j->options.phase == PHASE_POST_STOP;
+                /* After the stop, or the sleep, the screen shows what the rescan has given it to; before the start, perhaps somebody's work. */
+                j->options.disrupt_session = j->options.disrupt_session || j->options.phase != PHASE_PRE_START;
                 if (job_collect_functions(j) < 0)
                         job_refuse(j, GPUPT_ERROR_FAILED, "There was no memory for the plan.");
                 else
@@ -212,7 +212,9 @@ static void ladder_examined(Job *j) {
                 job_refuse(j, GPUPT_ERROR_FAILED, "There was no memory to go on.");
                 return;
         }
-        if (j->cancelled)
+        if (j->gives_way)
+                job_refuse(j, GPUPT_ERROR_SLEEP_IN_PROGRESS, "The host is about to sleep.");
+        else if (j->cancelled)
                 job_refuse(j, GPUPT_ERROR_CANCELLED, "It was cancelled.");
         else if (j->intent->operation == OPERATION_RESET && (climbed || j->resumed))
                 end_reset(j);
@@ -259,7 +261,7 @@ static void look_for_vm(Job *j) {
 static void phase_looked(Job *j) {
         VmPhase phase = j->options.phase;
 
-        if (phase == PHASE_POST_START || phase == PHASE_PRE_STOP)
+        if (!vm_phase_heals(phase))
                 job_make_plan(j);
         else if (j->gpu->state == GPU_ASSIGNED)
                 look_for_vm(j);

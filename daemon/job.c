@@ -18,7 +18,6 @@
 #include "dbus/errors.h"
 #include "dbus/names.h"
 #include "failure.h"
-#include "inhibitor.h"
 #include "job-internal.h"
 #include "util/log-ids.h"
 #include "util/log.h"
@@ -29,32 +28,6 @@
 static void job_next(Job *j);
 static void on_run(const RunResult *result, void *userdata);
 static int on_save(const char *line, void *userdata);
-
-/* ---- sleep ---- */
-
-/* From the first write to the end the host does not sleep, except while the job waits for people, which may take
- * minutes. A sleep that begins then finds the card whole, with its host drivers, and the job writes nothing before the host
- * has woken, neither forward nor back: logind grants no lock until then (login/logind-dbus.c method_inhibit()), and a write that
- * hangs would keep the kernel from freezing the worker. Who has the lock goes on: somebody has overruled it, and half-way
- * is no place to sleep. */
-
-static bool needs_lock(const Step *step) {
-        const VerbInfo *info = verb_info(step->verb);
-
-        return info->writes && info->executor != EXECUTOR_WAIT;
-}
-
-static void lock_sleep(Job *j) {
-        if (!j->locked)
-                inhibitor_hold(j->gpu->host->inhibitor, LOCK_JOB);
-        j->locked = true;
-}
-
-void job_unlock_sleep(Job *j) {
-        if (j->locked)
-                inhibitor_release(j->gpu->host->inhibitor, LOCK_JOB);
-        j->locked = false;
-}
 
 /* ---- stages ---- */
 
@@ -272,8 +245,8 @@ static int begin_step(Job *j, const Plan *plan) {
         if (r < 0)
                 return r;
         j->writes = j->writes || verb_info(step->verb)->writes;
-        if (needs_lock(step))
-                lock_sleep(j);
+        if (job_needs_lock(step))
+                job_lock_sleep(j);
         else if (step->verb == VERB_SUSPEND)
                 job_unlock_sleep(j);
         free(j->description);
@@ -291,11 +264,16 @@ static int begin_step(Job *j, const Plan *plan) {
 
 static void step_over(Job *j, const Step *step, int error, const char *text);
 
-static void hold(Job *j) {
-        j->held = true;
-        (void) free_and_strdup(&j->description, "wait until the host has slept and woken");
-        job_log(j, LOG_INFO, NULL, NULL, "the host is about to sleep, so the job goes on when it has woken.");
-        job_changed(j);
+/* Somebody wants it to end: its caller, or the host that is about to sleep. */
+static void end_early(Job *j, const Step *step) {
+        _cleanup_free_ char *message = NULL;
+
+        if (j->gives_way) {
+                turn_back(j, GPUPT_ERROR_SLEEP_IN_PROGRESS, "The host is about to sleep. Try again when it has woken.");
+                return;
+        }
+        (void) failure_describe(j->intent->operation, j->gpu->address, step, -ECANCELED, "", &message);
+        turn_back(j, GPUPT_ERROR_CANCELLED, message);
 }
 
 static void job_next(Job *j) {
@@ -303,10 +281,7 @@ static void job_next(Job *j) {
         int r;
 
         if (j->stage == STAGE_STEPS && j->cancelled && j->intent->begun < plan->n) {
-                _cleanup_free_ char *message = NULL;
-
-                (void) failure_describe(j->intent->operation, j->gpu->address, plan->steps, -ECANCELED, "", &message);
-                turn_back(j, GPUPT_ERROR_CANCELLED, message);
+                end_early(j, plan->steps);
                 return;
         }
         if (j->intent->begun >= plan->n && j->stage == STAGE_STEPS && j->intent->rung >= 0) {
@@ -324,8 +299,8 @@ static void job_next(Job *j) {
                         job_changed(j);
                 return;
         }
-        if (!j->locked && needs_lock(plan->steps + j->intent->begun) && inhibitor_sleeping(j->gpu->host->inhibitor)) {
-                hold(j);
+        if (job_must_hold(j, plan->steps + j->intent->begun)) {
+                job_hold(j);
                 return;
         }
         r = begin_step(j, plan);
@@ -363,6 +338,10 @@ static void step_over(Job *j, const Step *step, int error, const char *text) {
                 }
                 j->intent->done = j->intent->begun;
                 job_next(j);
+                return;
+        }
+        if (error == -ECANCELED && j->gives_way) {
+                end_early(j, step);
                 return;
         }
         if (error < 0) {
@@ -561,12 +540,32 @@ static void on_run(const RunResult *result, void *userdata) {
 
 /* ---- life ---- */
 
+/* Where it is: steps of the plan, then of the undo. */
+static void job_view(const JobFace *f, JobView *ret) {
+        const Job *j = (const Job *) ((const char *) f - offsetof(Job, face));
+        const Intent *intent = j->intent;
+
+        *ret = (JobView) {
+                .id = intent->id,
+                .gpu = j->gpu,
+                .operation = intent->operation,
+                .state = j->state,
+                .step = (unsigned) (intent->base + intent->begun + (intent->phase == PHASE_UNDO ? intent->plan->n : 0)),
+                .steps = (unsigned) (intent->base + intent->plan->n + (j->undo ? j->undo->n : 0)),
+                .description = j->description,
+                .cancellable = job_cancellable(j),
+                .result = j->result,
+                .error = j->error,
+                .message = j->message,
+        };
+}
+
 static int job_alloc(Gpu *g, Job **ret) {
         Job *j = calloc(1, sizeof(Job));
 
         if (!j)
                 return -ENOMEM;
-        *j = (Job) { .gpu = g, .state = JOB_WAITING, .error = "", .helped = _RUNG_INVALID };
+        *j = (Job) { .face = { .view = job_view }, .gpu = g, .state = JOB_WAITING, .error = "", .helped = _RUNG_INVALID };
         (void) sd_event_now(g->host->event, CLOCK_MONOTONIC, &j->since);
         j->step_began = j->since;
         *ret = j;
@@ -640,8 +639,8 @@ static int resume_step(Job *j) {
         if (j->intent->worker_pid > 0) {
                 r = step_runner_adopt(j->runner, j->intent->worker_pid, j->intent->worker_start, (unsigned) number, step);
                 if (r >= 0) {
-                        if (needs_lock(step))
-                                lock_sleep(j);
+                        if (job_needs_lock(step))
+                                job_lock_sleep(j);
                         return 1;
                 }
         }
@@ -662,8 +661,7 @@ static int resume_step(Job *j) {
 
 /* Its last plan, after which the card is with VFIO: see close_recovery(). */
 static bool is_closing(const Intent *intent) {
-        bool phase = intent->operation == OPERATION_PHASE &&
-                     (intent->vm_phase == PHASE_PRE_START || intent->vm_phase == PHASE_POST_STOP);
+        bool phase = intent->operation == OPERATION_PHASE && vm_phase_heals(intent->vm_phase);
 
         return intent->rung < 0 && (phase || intent->operation == OPERATION_RESET || intent->operation == OPERATION_RECOVER);
 }
@@ -770,14 +768,4 @@ void job_woken(Job *j) {
         j->held = false;
         step_back_to_wait(j);
         job_next(j);
-}
-
-unsigned job_step(const Job *j) {
-        const Intent *intent = j->intent;
-
-        return (unsigned) (intent->base + intent->begun + (intent->phase == PHASE_UNDO ? intent->plan->n : 0));
-}
-
-unsigned job_steps(const Job *j) {
-        return (unsigned) (j->intent->base + j->intent->plan->n + (j->undo ? j->undo->n : 0));
 }

@@ -6,11 +6,9 @@
  * to undo when the kernel lets go. Nobody waits for it. */
 
 #include "checkup.h"
-#include "gpu.h"
+#include "job-face.h"
 #include "journal.h"
 #include "step-runner.h"
-
-#define JOB_PROPERTIES_MAX 10U
 
 typedef enum JobStage {
         STAGE_LOOK,       /* the fresh snapshot that the plan is made from */
@@ -23,6 +21,7 @@ typedef enum JobStage {
 } JobStage;
 
 struct Job {
+        JobFace face;
         Gpu *gpu; /* weak; outlives the job */
         Intent *intent;
         PlanOptions options;
@@ -44,6 +43,7 @@ struct Job {
         bool locked;       /* the lock against sleep is held */
         bool held;         /* the host sleeps, or is about to: the next step writes, and waits until it has woken */
         bool cancelled;
+        bool gives_way;    /* then: since the host is about to sleep */
         char *left_over;   /* what could not be undone */
 
         /* Of the ladder. */
@@ -64,7 +64,6 @@ struct Job {
         const char *error; /* D-Bus error name (static), "" if none */
         char *message;     /* never NULL then */
 
-        uint64_t told[JOB_PROPERTIES_MAX]; /* hash of each property as the bus was last told: job-bus.c */
         LIST_FIELDS(Job, jobs); /* of the manager */
 };
 
@@ -81,9 +80,8 @@ bool job_cancellable(const Job *j);
 /* From the next step on it is undone. */
 void job_cancel(Job *j);
 
+/* It waits for people, or has not begun: it is undone so that the host can sleep. False: it is in the middle of its work, and has to be
+ * waited for. */
+bool job_give_way(Job *j);
 /* The host does not sleep any more. */
 void job_woken(Job *j);
-
-/* Where it is: steps of the plan, then of the undo. */
-unsigned job_step(const Job *j);
-unsigned job_steps(const Job *j);

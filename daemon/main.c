@@ -118,6 +118,7 @@ static int serve(sd_event *event, sd_bus *bus) {
         r = sd_event_loop(event);
         (void) sd_notify(false, "STOPPING=1");
         check_free_all(m);
+        sleep_bus_free_all(m);
         request_free_all(m);
         return r;
 }

@@ -8,15 +8,16 @@
 #include "bus.h"
 #include "dbus/errors.h"
 #include "dbus/names.h"
-#include "inhibitor.h"
 #include "request.h"
 #include "util/log.h"
 
 /* ---- signals ---- */
 
 static void tell_all(Manager *m) {
-        LIST_FOREACH(jobs, j, m->jobs)
-                job_bus_tell(m, j);
+        JobFace *f = NULL;
+
+        while ((f = manager_next_face(m, f)))
+                job_bus_tell(m, f);
         LIST_FOREACH(gpus, g, m->gpus)
                 gpu_bus_tell(m, g);
 }
@@ -46,27 +47,32 @@ static void hook_gpu_changed(Manager *m, Gpu *g) {
         tell_soon(m);
 }
 
-static void hook_job_added(Manager *m, Job *j) {
+static void hook_job_added(Manager *m, JobFace *f) {
+        unsigned id = job_face_view(f).id;
         char path[BUS_PATH_MAX];
 
-        job_bus_mark_told(j);
-        (void) sd_bus_emit_object_added(m->bus, job_bus_path(j, path));
-        (void) sd_bus_emit_signal(m->bus, GPUPT_OBJECT_PATH, GPUPT_MANAGER_INTERFACE, "JobNew", "uo", j->intent->id, path);
+        job_bus_mark_told(f);
+        (void) sd_bus_emit_object_added(m->bus, job_bus_path(id, path));
+        (void) sd_bus_emit_signal(m->bus, GPUPT_OBJECT_PATH, GPUPT_MANAGER_INTERFACE, "JobNew", "uo", id, path);
         tell_soon(m);
 }
 
-static void hook_job_changed(Manager *m, Job *j) {
+static void hook_job_changed(Manager *m, JobFace *f) {
         tell_soon(m);
 }
 
-static void hook_job_removed(Manager *m, Job *j) {
+/* The GPU of the host's own job is "". */
+static void hook_job_removed(Manager *m, JobFace *f) {
+        JobView v = job_face_view(f);
         char path[BUS_PATH_MAX];
 
-        job_bus_tell(m, j);
-        gpu_bus_tell(m, j->gpu);
-        (void) sd_bus_emit_signal(m->bus, GPUPT_OBJECT_PATH, GPUPT_MANAGER_INTERFACE, "JobRemoved", "uossss", j->intent->id,
-                                  job_bus_path(j, path), j->gpu->address, job_result_to_string(j->result), j->error,
-                                  strempty(j->message));
+        job_bus_tell(m, f);
+        LIST_FOREACH(gpus, g, m->gpus)
+                if (g == v.gpu)
+                        gpu_bus_tell(m, g);
+        (void) sd_bus_emit_signal(m->bus, GPUPT_OBJECT_PATH, GPUPT_MANAGER_INTERFACE, "JobRemoved", "uossss", v.id,
+                                  job_bus_path(v.id, path), v.gpu ? v.gpu->address : "", job_result_to_string(v.result),
+                                  strempty(v.error), strempty(v.message));
         (void) sd_bus_emit_interfaces_removed(m->bus, path, GPUPT_JOB_INTERFACE, NULL);
 }
 
@@ -88,8 +94,12 @@ static void hook_release_requested(Manager *m, Gpu *g, char *const *nodes, unsig
                 log_warning_errno(r, "Failed to ask the holders of %s to let go, ignoring: %m", g->address);
 }
 
-static void hook_sleeping_changed(Manager *m) {
-        (void) sd_bus_emit_properties_changed(m->bus, GPUPT_OBJECT_PATH, GPUPT_MANAGER_INTERFACE, "Sleeping", NULL);
+static void hook_sleep_changed(Manager *m) {
+        (void) sd_bus_emit_properties_changed(m->bus, GPUPT_OBJECT_PATH, GPUPT_MANAGER_INTERFACE, "Sleeping", "LastSleep", NULL);
+}
+
+static void hook_sleep_vetoed(Manager *m, const char *gpu, const char *reason) {
+        (void) sd_bus_emit_signal(m->bus, GPUPT_OBJECT_PATH, GPUPT_MANAGER_INTERFACE, "SleepVetoed", "ss", gpu, reason);
 }
 
 static int on_name(sd_bus_message *message, void *userdata, sd_bus_error *error) {
@@ -167,17 +177,18 @@ static int manager_method_get_gpu(sd_bus_message *message, void *userdata, sd_bu
 static int manager_method_list_jobs(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         Manager *m = ASSERT_PTR(userdata);
+        JobFace *f = NULL;
         int r;
 
         r = sd_bus_message_new_method_return(message, &reply);
         if (r >= 0)
                 r = sd_bus_message_open_container(reply, 'a', "(usso)");
-        LIST_FOREACH(jobs, j, m->jobs) {
+        while (r >= 0 && (f = manager_next_face(m, f))) {
+                JobView v = job_face_view(f);
                 char path[BUS_PATH_MAX];
 
-                if (r >= 0)
-                        r = sd_bus_message_append(reply, "(usso)", j->intent->id, operation_to_string(j->intent->operation),
-                                                  j->gpu->address, job_bus_path(j, path));
+                r = sd_bus_message_append(reply, "(usso)", v.id, operation_to_string(v.operation), v.gpu ? v.gpu->address : "",
+                                          job_bus_path(v.id, path));
         }
         if (r >= 0)
                 r = sd_bus_message_close_container(reply);
@@ -239,11 +250,6 @@ static int manager_method_reload(sd_bus_message *message, void *userdata, sd_bus
         return request_reload(userdata, message, error);
 }
 
-static int manager_method_later(sd_bus_message *message, void *userdata, sd_bus_error *error) {
-        return sd_bus_error_setf(error, GPUPT_ERROR_NOT_SUPPORTED, "%s is not supported by this version of gpuptd.",
-                                 sd_bus_message_get_member(message));
-}
-
 /* ---- properties ---- */
 
 static int property_version(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
@@ -258,24 +264,12 @@ static int property_iommu(sd_bus *bus, const char *path, const char *interface, 
         return sd_bus_message_append(reply, "s", m->host->snapshot->iommu ?: "none");
 }
 
-static int property_sleeping(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
-                             void *userdata, sd_bus_error *error) {
-        Manager *m = ASSERT_PTR(userdata);
-
-        return sd_bus_message_append(reply, "b", inhibitor_sleeping(m->inhibitor));
-}
-
-static int property_last_sleep(sd_bus *bus, const char *path, const char *interface, const char *property,
-                               sd_bus_message *reply, void *userdata, sd_bus_error *error) {
-        return sd_bus_message_append(reply, "a{sv}", 0);
-}
-
 const sd_bus_vtable manager_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_PROPERTY("Version", "s", property_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Iommu", "s", property_iommu, 0, 0),
-        SD_BUS_PROPERTY("Sleeping", "b", property_sleeping, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
-        SD_BUS_PROPERTY("LastSleep", "a{sv}", property_last_sleep, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Sleeping", "b", sleep_bus_property_sleeping, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("LastSleep", "a{sv}", sleep_bus_property_last, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_METHOD_WITH_ARGS("ListGpus", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(sso)", gpus), manager_method_list_gpus,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("GetGpu", SD_BUS_ARGS("s", name), SD_BUS_RESULT("o", gpu), manager_method_get_gpu,
@@ -290,9 +284,9 @@ const sd_bus_vtable manager_vtable[] = {
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Reload", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, manager_method_reload,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("PrepareSleep", SD_BUS_ARGS("s", operation), SD_BUS_NO_RESULT, manager_method_later,
+        SD_BUS_METHOD_WITH_ARGS("PrepareSleep", SD_BUS_ARGS("s", operation), SD_BUS_NO_RESULT, sleep_bus_method_prepare,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("FinishSleep", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, manager_method_later,
+        SD_BUS_METHOD_WITH_ARGS("FinishSleep", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, sleep_bus_method_finish,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_SIGNAL_WITH_ARGS("JobNew", SD_BUS_ARGS("u", id, "o", job), 0),
         SD_BUS_SIGNAL_WITH_ARGS("JobRemoved",
@@ -312,7 +306,8 @@ int manager_bus_export(Manager *m) {
                 .job_changed = hook_job_changed,
                 .job_removed = hook_job_removed,
                 .release_requested = hook_release_requested,
-                .sleeping_changed = hook_sleeping_changed,
+                .sleep_changed = hook_sleep_changed,
+                .sleep_vetoed = hook_sleep_vetoed,
                 .ready = hook_ready,
         };
         r = sd_bus_add_object_manager(m->bus, NULL, GPUPT_OBJECT_PATH);

@@ -11,6 +11,7 @@
 #include "node-watch.h"
 #include "polkit.h"
 #include "selector.h"
+#include "sleep.h"
 #include "surveyor.h"
 #include "udev-monitor.h"
 #include "unit-client.h"
@@ -74,97 +75,25 @@ Job *manager_find_job(const Manager *m, unsigned id) {
         return NULL;
 }
 
-Lease *manager_find_lease(const Manager *m, const Gpu *g) {
-        LIST_FOREACH(leases, l, m->leases)
-                if (streq(l->lease->gpu, g->address))
-                        return l->lease;
-        return NULL;
+JobFace *manager_next_face(const Manager *m, const JobFace *f) {
+        Job *j;
+
+        if (!f && m->host_job)
+                return m->host_job;
+        if (!f || f == m->host_job)
+                j = m->jobs;
+        else
+                j = ((const Job *) ((const char *) f - offsetof(Job, face)))->jobs_next;
+        return j ? &j->face : NULL;
 }
 
-unsigned manager_count_leases(const Manager *m, const char *sender) {
-        unsigned n = 0;
+JobFace *manager_find_face(const Manager *m, unsigned id) {
+        JobFace *f = NULL;
 
-        LIST_FOREACH(leases, l, m->leases)
-                n += streq_ptr(l->lease->sender, sender);
-        return n;
-}
-
-/* ---- leases ---- */
-
-/* A released lease is followed by the attach, as soon as nothing is in its way. */
-static void follow_released_leases(Manager *m);
-
-static void on_lease_released(Lease *lease, void *userdata) {
-        log_with(LOG_INFO, 0, MESSAGE_ID_LEASE_RELEASED, LOG_FIELDS({ GPUPT_FIELD_GPU, lease->gpu }),
-                 "%s: its lease was released.", lease->gpu);
-        follow_released_leases(userdata);
-}
-
-static int add_lease(Manager *m, Lease *lease) {
-        ManagerLease *l = calloc(1, sizeof(ManagerLease));
-
-        if (!l)
-                return -ENOMEM;
-        l->lease = lease;
-        LIST_APPEND(leases, m->leases, l);
-        return 0;
-}
-
-int manager_new_lease(Manager *m, Gpu *g, uint32_t uid, const char *sender, int *ret_fd) {
-        _cleanup_close_ int fd = -EBADF;
-        Lease *lease;
-        int r;
-
-        r = lease_new(m->event, m->host->run_dir, m->last_lease + 1, g->address, uid, sender, on_lease_released, m, &lease,
-                      &fd);
-        if (r < 0)
-                return r;
-        m->last_lease++;
-        r = add_lease(m, lease);
-        if (r < 0) {
-                lease_end(lease);
-                return r;
-        }
-        log_with(LOG_INFO, 0, MESSAGE_ID_LEASE_TAKEN, LOG_FIELDS({ GPUPT_FIELD_GPU, g->address }),
-                 "%s: leased by uid %u.", g->address, uid);
-        *ret_fd = TAKE_FD(fd);
-        return 0;
-}
-
-void manager_end_lease(Manager *m, Lease *lease) {
-        LIST_FOREACH_SAFE(leases, l, m->leases)
-                if (l->lease == lease) {
-                        LIST_REMOVE(leases, m->leases, l);
-                        lease_end(l->lease);
-                        free(l);
-                        return;
-                }
-}
-
-static void follow_released_leases(Manager *m) {
-        LIST_FOREACH_SAFE(leases, l, m->leases) {
-                Gpu *g = manager_find_gpu(m, l->lease->gpu);
-                /* Whoever lets go of a lease may be about to close the card. */
-                PlanOptions options = { .has_wait = true, .wait_sec = m->host->config->wait_sec };
-                Job *job;
-                int r;
-
-                if (!l->lease->released || !m->inventoried)
-                        continue;
-                if (g && (g->job || g->stuck_job || g->look || g->state == GPU_ASSIGNED || inhibitor_sleeping(m->inhibitor)))
-                        continue;
-                if (g && g->state != GPU_HOST && g->state != GPU_ABSENT) {
-                        r = manager_start_job(m, g, OPERATION_ATTACH, &options, l->lease->uid, NULL, NULL, &job);
-                        if (r < 0) {
-                                log_error_errno(r, "Failed to attach %s after its lease: %m", g->address);
-                                continue;
-                        }
-                        manager_announce_job(m, job);
-                }
-                LIST_REMOVE(leases, m->leases, l);
-                lease_end(l->lease);
-                free(l);
-        }
+        while ((f = manager_next_face(m, f)))
+                if (job_face_view(f).id == id)
+                        break;
+        return f;
 }
 
 /* ---- jobs ---- */
@@ -199,7 +128,7 @@ const char *manager_refuse_job(const Manager *m, const Gpu *g, const char *sende
                 *ret_message = gpu_describe_inconsistency(g);
                 return GPUPT_ERROR_INCONSISTENT;
         }
-        if (inhibitor_sleeping(m->inhibitor)) {
+        if (sleep_refuses_jobs(m->sleep)) {
                 name = GPUPT_ERROR_SLEEP_IN_PROGRESS;
                 format = "The host is about to sleep; %s stays as it is until it wakes.";
         } else if (sender && count_jobs(m, sender) >= m->host->config->jobs_per_sender) {
@@ -237,7 +166,7 @@ int manager_start_job(Manager *m, Gpu *g, Operation operation, PlanOptions *opti
 }
 
 void manager_announce_job(Manager *m, Job *j) {
-        m->hooks.job_added(m, j);
+        m->hooks.job_added(m, &j->face);
         m->hooks.gpu_changed(m, j->gpu);
 }
 
@@ -302,14 +231,15 @@ static void on_gpu_changed(Gpu *g, void *userdata) {
 
         m->hooks.gpu_changed(m, g);
         watch_assigned(m, g);
+        sleep_on_gpu_changed(m->sleep);
         after_vm_notice(m, g);
-        follow_released_leases(m);
+        manager_follow_leases(m);
 }
 
 static void on_job_changed(Job *j, void *userdata) {
         Manager *m = ASSERT_PTR(userdata);
 
-        m->hooks.job_changed(m, j);
+        m->hooks.job_changed(m, &j->face);
 }
 
 static void on_job_started(Job *j, void *userdata) {
@@ -324,7 +254,7 @@ static void on_job_ended(Job *j, void *userdata) {
         Lease *lease = manager_find_lease(m, j->gpu);
 
         LIST_REMOVE(jobs, m->jobs, j);
-        m->hooks.job_removed(m, j);
+        m->hooks.job_removed(m, &j->face);
         /* A lease whose detach came to nothing, or whose GPU somebody else has taken back. */
         if (lease && !lease->released &&
             ((j->intent->operation == OPERATION_DETACH && j->result != RESULT_DONE) ||
@@ -334,7 +264,8 @@ static void on_job_ended(Job *j, void *userdata) {
                 after_move(j->gpu, j->since);
         if (j->result != RESULT_STUCK)
                 job_free(j);
-        follow_released_leases(m);
+        sleep_on_job_ended(m->sleep);
+        manager_follow_leases(m);
 }
 
 static void on_release_requested(Gpu *g, char *const *nodes, unsigned seconds, void *userdata) {
@@ -490,29 +421,6 @@ static void resume_jobs(Manager *m) {
                                              "GPU, is not readable", m->host->run_dir, nobodys);
 }
 
-static void load_leases(Manager *m) {
-        _cleanup_closedir_ DIR *dir = opendir(m->host->run_dir);
-        struct dirent *entry;
-
-        while (dir && (entry = readdir(dir))) {
-                const char *number = startswith(entry->d_name, "lease-");
-                uint64_t id;
-                Lease *lease;
-                int r;
-
-                if (!number || parse_u64(number, UINT_MAX - 1, &id) < 0)
-                        continue;
-                m->last_lease = MAX(m->last_lease, (unsigned) id);
-                r = lease_load(m->event, m->host->run_dir, (unsigned) id, on_lease_released, m, &lease);
-                if (r < 0) {
-                        log_warning_errno(r, "The lease %u is not readable, ignoring it: %m", (unsigned) id);
-                        continue;
-                }
-                if (add_lease(m, lease) < 0)
-                        lease_free(lease);
-        }
-}
-
 static void add_remembered_gpus(Manager *m) {
         _cleanup_strv_free_ char **addresses = NULL;
 
@@ -522,15 +430,19 @@ static void add_remembered_gpus(Manager *m) {
                 (void) find_or_add_gpu(m, *a);
 }
 
+static void take_up_jobs(Manager *m) {
+        m->inventoried = true;
+        resume_jobs(m);
+        manager_follow_leases(m);
+        become_ready(m);
+}
+
 /* Not before it is known whether the host is about to sleep: nothing is written then. */
 static void take_up(void *userdata) {
         Manager *m = ASSERT_PTR(userdata);
 
-        m->inventoried = true;
         add_remembered_gpus(m);
-        resume_jobs(m);
-        follow_released_leases(m);
-        become_ready(m);
+        sleep_take_up(m->sleep, take_up_jobs);
 }
 
 static void on_scanned(char *const *addresses, void *userdata) {
@@ -542,7 +454,10 @@ static void on_scanned(char *const *addresses, void *userdata) {
         if (addresses)
                 return;
         add_new_gpus(m);
-        if (!m->inventoried && inhibitor_when_known(m->inhibitor, take_up))
+        if (m->taking_up)
+                return;
+        m->taking_up = true;
+        if (inhibitor_when_known(m->inhibitor, take_up))
                 take_up(m);
 }
 
@@ -647,12 +562,7 @@ static int on_machine_removed(sd_bus_message *message, void *userdata, sd_bus_er
 static void on_sleep(bool start, void *userdata) {
         Manager *m = ASSERT_PTR(userdata);
 
-        m->hooks.sleeping_changed(m);
-        if (start)
-                return;
-        (void) manager_rescan(m);
-        LIST_FOREACH_SAFE(jobs, j, m->jobs)
-                job_woken(j);
+        sleep_on_logind(m->sleep, start);
 }
 
 /* ---- life ---- */
@@ -688,6 +598,8 @@ int manager_new(sd_event *event, sd_bus *bus, const char *run_dir, const char *w
                 r = inhibitor_new(bus, on_sleep, m, &m->inhibitor);
         if (r >= 0)
                 r = unit_client_new(bus, &m->units);
+        if (r >= 0)
+                r = sleep_new(m, &m->sleep);
         if (r < 0)
                 return r;
         m->host->units = m->units;
@@ -732,13 +644,14 @@ int manager_start(Manager *m) {
                 r = sd_event_add_time_relative(m->event, &m->ready, CLOCK_MONOTONIC, READY_LIMIT_USEC, 0, on_ready_limit, m);
         if (r < 0)
                 return log_error_errno(r, "Failed to set up the watches: %m");
-        load_leases(m);
+        manager_load_leases(m);
         return manager_rescan(m);
 }
 
 Manager *manager_free(Manager *m) {
         if (!m)
                 return NULL;
+        sleep_free(m->sleep);
         /* Jobs in flight stay in the journal, their workers finish by themselves: the next daemon goes on. */
         while (m->jobs) {
                 Job *j = m->jobs;

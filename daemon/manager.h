@@ -15,6 +15,8 @@ typedef struct Manager Manager;
 typedef struct NodeWatch NodeWatch;
 typedef struct Polkit Polkit;
 typedef struct Request Request;
+typedef struct Sleep Sleep;
+typedef struct SleepCall SleepCall;
 typedef struct Surveyor Surveyor;
 typedef struct UdevMonitor UdevMonitor;
 
@@ -22,11 +24,13 @@ typedef struct UdevMonitor UdevMonitor;
 typedef struct ManagerHooks {
         void (*gpu_added)(Manager *m, Gpu *g);
         void (*gpu_changed)(Manager *m, Gpu *g);
-        void (*job_added)(Manager *m, Job *j);
-        void (*job_changed)(Manager *m, Job *j);
-        void (*job_removed)(Manager *m, Job *j);
+        void (*job_added)(Manager *m, JobFace *f);
+        void (*job_changed)(Manager *m, JobFace *f);
+        void (*job_removed)(Manager *m, JobFace *f);
         void (*release_requested)(Manager *m, Gpu *g, char *const *nodes, unsigned seconds);
-        void (*sleeping_changed)(Manager *m);
+        void (*sleep_changed)(Manager *m);
+        /* The host stays awake; gpu is "" where no GPU is the reason. */
+        void (*sleep_vetoed)(Manager *m, const char *gpu, const char *reason);
         /* The GPUs are known (or take long): the name may be owned, and the service is ready then. */
         void (*ready)(Manager *m);
 } ManagerHooks;
@@ -42,6 +46,7 @@ struct Manager {
         Host *host;
         Polkit *polkit;
         Inhibitor *inhibitor;
+        Sleep *sleep;
         UnitClient *units;
         UdevMonitor *monitor;
         NodeWatch *nodes;
@@ -53,11 +58,14 @@ struct Manager {
 
         LIST_HEAD(Gpu, gpus);
         LIST_HEAD(Job, jobs); /* those that run; a stuck one is its GPU's */
+        JobFace *host_job;    /* weak: that of the host's sleep or wake, while it runs */
         LIST_HEAD(ManagerLease, leases);
         LIST_HEAD(Request, requests); /* method calls that wait for polkit or a census: request.c */
         LIST_HEAD(CheckCall, checks);  /* calls of Check that wait: check-bus.c */
+        LIST_HEAD(SleepCall, sleep_calls); /* PrepareSleep and FinishSleep likewise: sleep-bus.c */
         Surveyor *surveyor;            /* whom they wait for; NULL before the first */
         unsigned last_lease;
+        bool taking_up;       /* the first inventory was taken in */
         bool inventoried;     /* the first inventory was taken in, and what the last daemon left was taken up */
         sd_event_source *ready;
         bool ready_sent;
@@ -79,6 +87,9 @@ Gpu *manager_find_gpu(const Manager *m, const char *address);
  * vendor:device if exactly one GPU has them. -ENODEV: no such GPU, -ENOTUNIQ: several. */
 int manager_resolve_gpu(const Manager *m, const char *name, Gpu **ret);
 Job *manager_find_job(const Manager *m, unsigned id);
+/* Every job that runs, one after the other (from NULL to NULL): the host's own, then those of GPUs. */
+JobFace *manager_next_face(const Manager *m, const JobFace *f);
+JobFace *manager_find_face(const Manager *m, unsigned id);
 Lease *manager_find_lease(const Manager *m, const Gpu *g);
 
 /* Why no job can be started on the GPU now: an error name (static) and a sentence; NULL if one can. */
@@ -92,3 +103,7 @@ void manager_announce_job(Manager *m, Job *j);
 int manager_new_lease(Manager *m, Gpu *g, uint32_t uid, const char *sender, int *ret_fd);
 void manager_end_lease(Manager *m, Lease *lease);
 unsigned manager_count_leases(const Manager *m, const char *sender);
+/* Attaches what was leased and no longer is, where nothing is in the way. */
+void manager_follow_leases(Manager *m);
+/* Those that a daemon before has left. */
+void manager_load_leases(Manager *m);

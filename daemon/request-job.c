@@ -12,6 +12,7 @@
 #include "dbus/names.h"
 #include "options.h"
 #include "request-internal.h"
+#include "sleep.h"
 #include "util/log.h"
 
 static bool is_recovery(const Request *q) {
@@ -50,7 +51,7 @@ static int plan_now(const Request *q, const Gpu *g, Plan **ret, sd_bus_error *er
         if (is_recovery(q))
                 return plan_recovery(q, g, ret, error);
         /* First it has to be there, and well: what that takes, the job will see. */
-        if (q->operation == OPERATION_PHASE && (q->options.phase == PHASE_PRE_START || q->options.phase == PHASE_POST_STOP)) {
+        if (q->operation == OPERATION_PHASE && vm_phase_heals(q->options.phase)) {
                 *ret = plan_new(q->operation);
                 return *ret ? 0 : -ENOMEM;
         }
@@ -78,12 +79,22 @@ static int check_lease(const Request *q, const Gpu *g, sd_bus_error *error) {
         return 0;
 }
 
+/* The hook of a VM that is being stopped or started for the sleep of the host: what it asks for is being done, and if it were refused, its
+ * VM manager would refuse the VM. */
+static bool joins_sleep(const Request *q, const Gpu *g) {
+        return q->kind == REQUEST_PHASE && sleep_joins_hook(q->manager->sleep, g);
+}
+
 /* Everything that can be refused without asking anybody. */
 static int check_request(const Request *q, const Gpu *g, Plan **ret, sd_bus_error *error) {
         _cleanup_free_ char *message = NULL;
         const char *name;
         int r;
 
+        if (joins_sleep(q, g)) {
+                *ret = plan_new(q->operation);
+                return *ret ? 0 : -ENOMEM;
+        }
         name = manager_refuse_job(q->manager, g, sd_bus_message_get_sender(q->message), &message);
         if (name)
                 return sd_bus_error_set(error, name, message);
@@ -98,6 +109,25 @@ static int check_request(const Request *q, const Gpu *g, Plan **ret, sd_bus_erro
 
 /* ---- the job ---- */
 
+/* The job that it joins; in the middle of the sleep there is none, nor anything to be done. */
+static int join_sleep(Request *q, Gpu *g) {
+        char path[BUS_PATH_MAX];
+        Job *j;
+        int r;
+
+        if (q->manager->host_job)
+                return sd_bus_reply_method_return(q->message, "o", job_bus_path(job_face_view(q->manager->host_job).id, path));
+        if (g->job)
+                return sd_bus_reply_method_return(q->message, "o", job_bus_path(g->job->intent->id, path));
+        q->options.phase = PHASE_POST_START;
+        r = manager_start_job(q->manager, g, OPERATION_PHASE, &q->options, q->uid, sd_bus_message_get_sender(q->message), NULL, &j);
+        if (r < 0)
+                return r;
+        r = sd_bus_reply_method_return(q->message, "o", job_bus_path(j->intent->id, path));
+        manager_announce_job(q->manager, j);
+        return r;
+}
+
 static int start_job(Request *q, Gpu *g, sd_bus_error *error) {
         const char *sender = sd_bus_message_get_sender(q->message);
         _cleanup_close_ int lease_fd = -EBADF;
@@ -106,6 +136,8 @@ static int start_job(Request *q, Gpu *g, sd_bus_error *error) {
         Job *j;
         int r;
 
+        if (joins_sleep(q, g))
+                return join_sleep(q, g);
         if (q->kind == REQUEST_ACQUIRE) {
                 r = manager_new_lease(q->manager, g, q->uid, sender, &lease_fd);
                 if (r < 0)
@@ -120,7 +152,7 @@ static int start_job(Request *q, Gpu *g, sd_bus_error *error) {
         q->shown = NULL; /* the job's now */
         if (q->kind == REQUEST_ATTACH && lease)
                 manager_end_lease(q->manager, lease);
-        job_bus_path(j, path);
+        job_bus_path(j->intent->id, path);
         r = q->kind == REQUEST_ACQUIRE ? sd_bus_reply_method_return(q->message, "ho", lease_fd, path)
                                        : sd_bus_reply_method_return(q->message, "o", path);
         if (r < 0)
@@ -432,7 +464,7 @@ int request_phase(Manager *m, Gpu *g, sd_bus_message *message, sd_bus_error *err
         if (r < 0)
                 return r;
         p = vm_phase_from_string(phase);
-        if (p < 0)
+        if (p < 0 || p > PHASE_POST_STOP)
                 return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "There is no phase '%.32s'.", phase);
         if (!vm_name_valid(manager) || !vm_name_valid(vm))
                 return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,

@@ -24,5 +24,9 @@
 #define MESSAGE_ID_LEASE_RELEASED "8ea3218a59014dee9ed2e89312732f9c"
 /* A daemon that was started again has found the traces of an unfinished job and deals with them. */
 #define MESSAGE_ID_JOB_RECOVERED "25a2d032efe4434ca1b2dc4bae8765be"
+/* The host does not sleep on account of a GPU, or of what has it. */
+#define MESSAGE_ID_SLEEP_VETOED "d0c1c4f4b4d64a0b8f4a3f0c3a5e9b17"
+/* The host has slept, or was about to, and not everything could be brought back. */
+#define MESSAGE_ID_SLEEP_FAILED "5b7e2a9c61f84d0e9d3c7a4e8f1b6c25"
 /* Somebody else has bound, unbound, added or removed a function of a GPU. */
 #define MESSAGE_ID_GPU_CHANGED "86e85a89b04243ad830175af89e1a30e"
