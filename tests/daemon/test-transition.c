@@ -544,10 +544,6 @@ static void test_later_releases(void) {
 
         g_assert_cmpstr(call_error(s, gpu, GPUPT_GPU_INTERFACE, "SetDefault", NULL, "s", "vfio"), ==,
                         GPUPT_ERROR_NOT_SUPPORTED);
-        g_assert_cmpstr(manager_call(s, "PrepareSleep", NULL, "s", ""), ==,
-                        GPUPT_ERROR_NOT_SUPPORTED);
-        g_assert_cmpstr(manager_call(s, "FinishSleep", NULL, ""), ==,
-                        GPUPT_ERROR_NOT_SUPPORTED);
         g_assert_cmpstr(call_error(s, gpu, GPUPT_GPU_INTERFACE, "Plan", NULL, "sa{sv}", "sleep", 0), ==,
                         GPUPT_ERROR_NOT_SUPPORTED);
         g_assert_cmpstr(call_error(s, gpu, GPUPT_GPU_INTERFACE, "Plan", NULL, "sa{sv}", "explode", 0), ==,
