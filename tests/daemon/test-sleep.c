@@ -539,6 +539,31 @@ static void test_callers(void) {
         g_assert_cmpstr(manager_call(s, "FinishSleep", NULL, ""), ==, SD_BUS_ERROR_ACCESS_DENIED);
 }
 
+/* What the kernel said from the announcement to the end, as far as it is about it. */
+static void test_evidence(void) {
+        g_autoptr(Scene) s = sleep_scene("");
+        const char *report;
+
+        (void) sim_command(s->m, "kernel-log 'PM: long before'");
+        g_assert_cmpstr(gate(s, "PrepareSleep"), ==, "");
+        (void) sim_command(s->m, "kernel-log 'PM: suspend entry (deep)'");
+        (void) sim_command(s->m, "kernel-log 'Freezing user space processes failed after 20 seconds (1 tasks refusing to freeze)'");
+        (void) sim_command(s->m, "kernel-log " CARD " 'Unable to change power state from D3cold to D0, device inaccessible'");
+        (void) sim_command(s->m, "kernel-log 'usb 1-1: new high-speed USB device'");
+        g_assert_cmpstr(gate(s, "FinishSleep"), ==, "");
+        report = last_sleep(s, "");
+        assert_has(report, "suspend entry (deep)");
+        assert_has(report, "refusing to freeze");
+        assert_has(report, "Unable to change power state");
+        g_assert_null(strstr(report, "long before"));
+        g_assert_null(strstr(report, "usb 1-1"));
+
+        /* And another daemon, in another life, still knows. */
+        sim_daemon_kill(s->m);
+        scene_start(s);
+        assert_has(last_sleep(s, ""), "suspend entry (deep)");
+}
+
 /* The hook of the VM's manager, which the VM's own stop and start call, joins. */
 static void test_hook(void) {
         g_autoptr(Scene) s = sleep_scene("VirtualMachine=shutdown");
@@ -587,6 +612,7 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/sleep/no-daemon", test_no_daemon);
         g_test_add_func("/sleep/lid", test_lid);
         g_test_add_func("/sleep/callers", test_callers);
+        g_test_add_func("/sleep/evidence", test_evidence);
         g_test_add_func("/sleep/hook", test_hook);
         return g_test_run();
 }
