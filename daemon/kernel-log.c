@@ -63,7 +63,8 @@ static int read_field(sd_journal *j, const char *name, char **ret) {
         return 0;
 }
 
-static int add_line(Reading *r, uint64_t monotonic_usec, const char *address, char *text) {
+/* Takes over the text. */
+static int add_line(Reading *r, uint64_t monotonic_usec, const char *address, char **text) {
         KernelLine *lines, l = { .monotonic_usec = monotonic_usec };
 
         (void) sd_journal_get_realtime_usec(r->journal, &l.realtime_usec);
@@ -77,10 +78,10 @@ static int add_line(Reading *r, uint64_t monotonic_usec, const char *address, ch
                 free(l.address);
                 return -ENOMEM;
         }
-        l.text = text;
+        l.text = TAKE_PTR(*text);
         r->lines->lines = lines;
         r->lines->lines[r->lines->n++] = l;
-        r->bytes += strlen(text);
+        r->bytes += strlen(l.text);
         return 0;
 }
 
@@ -102,20 +103,20 @@ static int marked_function(Reading *r, const char **ret) {
         return 0;
 }
 
+/* The text of the current entry, and the function that it is marked with; either may be NULL. */
+static int read_entry(Reading *r, const char **ret_address, char **ret_text) {
+        int k = marked_function(r, ret_address);
+
+        return k < 0 ? k : read_field(r->journal, "MESSAGE", ret_text);
+}
+
 static int take_marked(Reading *r, uint64_t monotonic_usec) {
         _cleanup_free_ char *text = NULL;
         const char *address;
         int k;
 
-        k = marked_function(r, &address);
-        if (k >= 0)
-                k = read_field(r->journal, "MESSAGE", &text);
-        if (k < 0 || !address || !text)
-                return k;
-        k = add_line(r, monotonic_usec, address, text);
-        if (k >= 0)
-                TAKE_PTR(text);
-        return k;
+        k = read_entry(r, &address, &text);
+        return k >= 0 && address && text ? add_line(r, monotonic_usec, address, &text) : k;
 }
 
 /* Those that only name the function in their text: of NVRM, of the IOMMU, of the port above it. */
@@ -137,10 +138,7 @@ static int take_text(Reading *r, uint64_t monotonic_usec) {
         k = marked_function(r, &marked);
         if (k < 0 || marked)
                 return k;
-        k = add_line(r, monotonic_usec, address, text);
-        if (k >= 0)
-                TAKE_PTR(text);
-        return k;
+        return add_line(r, monotonic_usec, address, &text);
 }
 
 /* Of a sleep every line counts that is about it, whatever it is about besides. */
@@ -149,14 +147,9 @@ static int take_sleep(Reading *r, uint64_t monotonic_usec) {
         const char *address;
         int k;
 
-        k = marked_function(r, &address);
-        if (k >= 0)
-                k = read_field(r->journal, "MESSAGE", &text);
-        if (k < 0 || !text || (!address && !kernel_line_address(text, r->addresses) && !kernel_line_is_of_sleep(text)))
-                return k;
-        k = add_line(r, monotonic_usec, address, text);
-        if (k >= 0)
-                TAKE_PTR(text);
+        k = read_entry(r, &address, &text);
+        if (k >= 0 && text && (address || kernel_line_address(text, r->addresses) || kernel_line_is_of_sleep(text)))
+                k = add_line(r, monotonic_usec, address, &text);
         return k;
 }
 

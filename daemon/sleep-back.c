@@ -251,12 +251,12 @@ static void on_brought_back(const VmAnswer *a, const char *adapter, bool joined,
                 vm_is_through(s, SLEEP_STAGE_LEFT, "It could not be brought back: %s", a->reason);
 }
 
-static int ask(Sleep *s, VmVerb verb, unsigned limit_sec, vm_handler_t handler) {
+static int ask(Sleep *s, VmVerb verb, unsigned number, unsigned limit_sec, vm_handler_t handler) {
         SleepVm *v = current_vm(s);
         int r;
 
         r = vm_ask(s->m->bus,
-                   &(VmRequest) { .job = s->record->job, .number = sleep_next_call(s, 1), .adapter = v->adapter, .id = v->id,
+                   &(VmRequest) { .job = s->record->job, .number = number, .adapter = v->adapter, .id = v->id,
                                   .verb = verb, .limit_sec = limit_sec },
                    handler, s, &s->back_call);
         if (r < 0)
@@ -267,11 +267,14 @@ static int ask(Sleep *s, VmVerb verb, unsigned limit_sec, vm_handler_t handler) 
 static void bring_back(Sleep *s, VmVerb verb) {
         SleepVm *v = current_vm(s);
 
+        /* One that a daemon before has begun is waited for, by the name of its unit. */
+        if (v->stage != SLEEP_STAGE_UNDOING)
+                v->call = sleep_next_call(s, 1);
         v->stage = SLEEP_STAGE_UNDOING;
         (void) sleep_store(s);
         sleep_describe(s, "%s: %s", v->name, vm_verb_to_string(verb));
         sleep_log(s, LOG_NOTICE, NULL, v->gpus ? v->gpus[0] : NULL, "the VM %s: %s", v->name, vm_verb_to_string(verb));
-        (void) ask(s, verb, 0, on_brought_back);
+        (void) ask(s, verb, v->call, 0, on_brought_back);
 }
 
 static int on_ask_again(sd_event_source *source, uint64_t usec, void *userdata) {
@@ -329,7 +332,7 @@ static bool bring_vms(Sleep *s) {
                 else if (sick)
                         vm_is_through(s, SLEEP_STAGE_LEFT, "It was not let loose on %s, which is not well: %s", sick->address, sick->message);
                 else
-                        (void) ask(s, VM_STATUS, QUESTION_SEC, on_status);
+                        (void) ask(s, VM_STATUS, sleep_next_call(s, 1), QUESTION_SEC, on_status);
         }
         return s->back_vm == 0;
 }

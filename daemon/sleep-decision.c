@@ -118,7 +118,7 @@ static int decide_by_policy(const VmQuestion *q, VmDecision *d) {
         if (policy == VM_POLICY_IGNORE)
                 return 0;
         if (q->stranger)
-                return veto(d, "nobody knows how to talk to %s: %s.", q->name, q->stranger);
+                return veto(d, "%s cannot be talked to: %s.", q->name, q->stranger);
         switch (q->state) {
         case VM_OFF:
         case VM_GONE:

@@ -19,7 +19,7 @@ static uint64_t clock_usec(clockid_t clock) {
 }
 
 /* CLOCK_MONOTONIC stands still while the host sleeps, CLOCK_BOOTTIME does not. What is left is the time between two readings. */
-static uint64_t measure_sleep(const SleepRecord *r) {
+uint64_t sleep_measure(const SleepRecord *r) {
         uint64_t awake = clock_usec(CLOCK_MONOTONIC) - r->began_monotonic, all = clock_usec(CLOCK_BOOTTIME) - r->began_boottime;
 
         return all > awake + 1000 ? all - awake : 0;
@@ -83,7 +83,7 @@ bool sleep_evidence_take(Sleep *s) {
         if (s->statistics)
                 return false;
         if (!s->evidence_taken) {
-                record->asleep_usec = measure_sleep(record);
+                record->asleep_usec = sleep_measure(record);
                 if (record->phase == SLEEP_RESUMING && record->asleep_usec == 0 && !record->vetoed && ask_statistics(s))
                         return false;
         }

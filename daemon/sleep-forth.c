@@ -72,6 +72,14 @@ static bool is_in_the_way(Sleep *s, const Gpu *g) {
         return s->record->vetoed;
 }
 
+/* Its administrator rather has a host that sleeps. */
+static void give_up_looking(CardWork *c) {
+        c->scan = scan_waiter_free(c->scan);
+        c->census = census_waiter_free(c->census);
+        c->step = CARD_SETTLED;
+        sleep_log(c->sleep, LOG_WARNING, NULL, c->address, "%s could not be looked at in time, and is left as it is.", c->address);
+}
+
 static int on_look_limit(sd_event_source *source, uint64_t usec, void *userdata) {
         Sleep *s = ASSERT_PTR(userdata);
 
@@ -81,7 +89,9 @@ static int on_look_limit(sd_event_source *source, uint64_t usec, void *userdata)
 
                 if (s->cards[i].step >= CARD_LOOKED)
                         continue;
-                if (g && g->job)
+                if (g && policy_of(g)->on_error == SLEEP_ERROR_CONTINUE)
+                        give_up_looking(s->cards + i);
+                else if (g && g->job)
                         sleep_veto(s, g->address, GPUPT_ERROR_BUSY, "The job %u (%s) on %s does not end.", g->job->intent->id,
                                    operation_to_string(g->job->intent->operation), g->address);
                 else

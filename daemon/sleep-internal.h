@@ -190,3 +190,5 @@ void sleep_back_done(Sleep *s);
 /* ---- sleep-evidence.c ---- */
 /* What the kernel has said since it began. True once it is in the record. */
 bool sleep_evidence_take(Sleep *s);
+/* For how long the host has slept since it began, microseconds. */
+uint64_t sleep_measure(const SleepRecord *r);

@@ -122,6 +122,13 @@ static bool merge(VmWork *w) {
         return false;
 }
 
+/* As its manager calls it, from now on. */
+static char *name_vm(const VmWork *w) {
+        char *text;
+
+        return asprintf(&text, "The VM %s (%s)", strempty(w->name), strempty(w->adapter)) < 0 ? NULL : text;
+}
+
 static void on_identified(const VmAnswer *a, const char *adapter, bool joined, void *userdata) {
         VmWork *w = ASSERT_PTR(userdata);
         int r = 0;
@@ -134,6 +141,8 @@ static void on_identified(const VmAnswer *a, const char *adapter, bool joined, v
                 w->id = strdup(a->id);
                 r = free_and_strdup(&w->name, a->name ?: a->id);
                 w->step = VM_STEP_STATUS;
+                free(w->title);
+                w->title = name_vm(w);
                 if (r >= 0 && w->adapter && w->id && merge(w))
                         w->step = VM_STEP_MERGED;
         } else if (a->result == VM_NOT_MINE)
@@ -142,7 +151,7 @@ static void on_identified(const VmAnswer *a, const char *adapter, bool joined, v
                 w->stranger = NULL;
                 r = -ENOMEM;
         }
-        if (r < 0 || (w->step == VM_STEP_STATUS && (!w->adapter || !w->id)))
+        if (r < 0 || (w->step == VM_STEP_STATUS && (!w->adapter || !w->id || !w->title)))
                 sleep_veto(w->sleep, w->gpus[0], GPUPT_ERROR_FAILED, "There was no memory to ask for the VM of %s.", w->gpus[0]);
         sleep_poke(w->sleep);
 }

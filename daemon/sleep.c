@@ -401,6 +401,17 @@ unsigned sleep_open_door(Sleep *s, SleepDoor door) {
         return id;
 }
 
+/* Without a gate nobody listens to a veto. */
+static void notice_overruled(Sleep *s) {
+        uint64_t asleep = sleep_measure(s->record);
+
+        if (asleep == 0 || s->record->asleep_usec > 0)
+                return;
+        s->record->asleep_usec = asleep;
+        sleep_log(s, LOG_ERR, MESSAGE_ID_SLEEP_FAILED, s->record->veto_gpu,
+                  "the host has slept in spite of the veto, since " GPUPT_UNIT_SLEEP " does not hold it: %s", s->record->veto_reason);
+}
+
 /* The first one that closes says that the host has woken, or stays awake. */
 static unsigned close_door(Sleep *s, SleepDoor door) {
         bool first;
@@ -408,6 +419,8 @@ static unsigned close_door(Sleep *s, SleepDoor door) {
 
         if (id > 0 && s->record && s->record->cycle.id == id)
                 s->record->cycle.closed |= door;
+        if (id > 0 && sleep_is_over(s) && s->record && s->record->cycle.id == id && s->record->vetoed)
+                notice_overruled(s);
         if (id > 0 && first && !sleep_is_over(s) && s->record->cycle.id == id) {
                 if (s->record->phase == SLEEP_PREPARING) {
                         s->calling_off = true;
