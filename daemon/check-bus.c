@@ -1,16 +1,25 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* check-bus: Manager.Check(): free for everybody, so limited for each; answered when the survey is in, or late. */
+/* check-bus: Manager.Check(): free for everybody, so limited for each; answered when systemd, the adapters of VMs, and the survey have
+ * been asked, in this order, since nobody keeps a survey; or when they are late. Adapters are programs that are run as root and talk to
+ * guests, so only root has them asked. */
 
 #include "bus.h"
 #include "findings.h"
+#include "session-freezer.h"
+#include "sleep.h"
 #include "surveyor.h"
 #include "util/log.h"
+#include "vm-survey.h"
 
 struct CheckCall {
         Manager *manager; /* weak */
         sd_bus_message *message;
         FindingsCaller caller;
+        SessionFreezer *freezer; /* being asked */
+        FindingsFreezer freezes;
+        VmSurvey *vms;
+        bool vms_asked;          /* they are being asked */
         SurveyWaiter *waiter;
         LIST_FIELDS(CheckCall, checks);
 };
@@ -20,6 +29,8 @@ static CheckCall *check_call_free(CheckCall *c) {
                 return NULL;
         if (c->manager)
                 LIST_REMOVE(checks, c->manager->checks, c);
+        session_freezer_free(c->freezer);
+        vm_survey_free(c->vms);
         survey_waiter_free(c->waiter);
         sd_bus_message_unref(c->message);
         free(c);
@@ -81,17 +92,21 @@ static FindingsGpu *collect_gpus(const Manager *m, size_t *ret_n) {
                         .state = g->state,
                         .taken = g->record && !g->record_unfit,
                         .last_display = g->config ? g->config->last_display : m->host->config->last_display,
+                        .sleep = config_sleep_policy(m->host->config, g->config),
                 };
         return gpus;
 }
 
 static int make_findings(const CheckCall *c, const SurveyResult *result, Findings **ret) {
         _cleanup_free_ FindingsGpu *gpus = NULL;
-        size_t n = 0;
+        _cleanup_free_ FindingsVm *vms = NULL;
+        size_t n = 0, n_vms = 0;
+        int r;
 
         gpus = collect_gpus(c->manager, &n);
-        if (!gpus)
-                return -ENOMEM;
+        r = gpus ? vm_survey_findings(c->vms, &vms, &n_vms) : -ENOMEM;
+        if (r < 0)
+                return r;
         return findings_make(&(FindingsInput) {
                 .snapshot = c->manager->host->snapshot,
                 .survey = result->survey,
@@ -101,6 +116,10 @@ static int make_findings(const CheckCall *c, const SurveyResult *result, Finding
                 .gpus = gpus,
                 .n_gpus = n,
                 .caller = c->caller,
+                .gate = c->manager->host->config->gate,
+                .freezer = c->freezes,
+                .vms = vms,
+                .n_vms = n_vms,
         }, ret);
 }
 
@@ -151,21 +170,75 @@ static int collect_functions(const Manager *m, char ***ret) {
         return 0;
 }
 
-int check_method(sd_bus_message *message, void *userdata, sd_bus_error *error) {
-        _cleanup_(check_call_freep) CheckCall *c = NULL;
+/* ---- one after the other ---- */
+
+static void fail(CheckCall *c, int error) {
+        if (sd_bus_reply_method_errno(c->message, error, NULL) < 0)
+                log_debug("Failed to answer a call, ignoring.");
+        check_call_free(c);
+}
+
+static void ask_surveyor(CheckCall *c) {
         _cleanup_strv_free_ char **functions = NULL;
-        Manager *m = ASSERT_PTR(userdata);
+        Manager *m = c->manager;
         int r = 0;
 
-        if (count_calls(m, sd_bus_message_get_sender(message)) >= m->host->config->queries_per_sender)
-                return sd_bus_error_set(error, SD_BUS_ERROR_LIMITS_EXCEEDED,
-                                        "You have too many calls waiting for an answer already.");
+        if (c->freezer || c->vms_asked)
+                return;
         if (!m->surveyor)
                 r = surveyor_new(m->host, &m->surveyor);
         if (r >= 0)
                 r = collect_functions(m, &functions);
+        if (r >= 0)
+                r = surveyor_join(m->surveyor, functions, on_survey, c, &c->waiter);
+        if (r < 0)
+                fail(c, r);
+}
+
+static void on_freezer(const SessionFreezerAnswer *answer, void *userdata) {
+        CheckCall *c = ASSERT_PTR(userdata);
+
+        c->freezer = NULL;
+        c->freezes = (FindingsFreezer) { .version = answer->version, .off = answer->off };
+        ask_surveyor(c);
+}
+
+static void on_vms(void *userdata) {
+        CheckCall *c = ASSERT_PTR(userdata);
+
+        c->vms_asked = false;
+        ask_surveyor(c);
+}
+
+/* Not in the middle of a sleep: what would become of them becomes of them. */
+static int ask_vms(CheckCall *c) {
+        Manager *m = c->manager;
+        int r = 0;
+
+        c->vms = vm_survey_new();
+        if (!c->vms)
+                return -ENOMEM;
+        if (!c->caller.known || c->caller.uid != 0 || sleep_in_progress(m->sleep))
+                return 0;
+        LIST_FOREACH(gpus, g, m->gpus)
+                if (g->state == GPU_ASSIGNED && r >= 0)
+                        r = vm_survey_add(c->vms, g);
+        if (r >= 0)
+                r = vm_survey_begin(c->vms, m->host, m->bus, on_vms, c);
         if (r < 0)
                 return r;
+        c->vms_asked = r > 0;
+        return 0;
+}
+
+int check_method(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        _cleanup_(check_call_freep) CheckCall *c = NULL;
+        Manager *m = ASSERT_PTR(userdata);
+        int r;
+
+        if (count_calls(m, sd_bus_message_get_sender(message)) >= m->host->config->queries_per_sender)
+                return sd_bus_error_set(error, SD_BUS_ERROR_LIMITS_EXCEEDED,
+                                        "You have too many calls waiting for an answer already.");
         c = calloc(1, sizeof(CheckCall));
         if (!c)
                 return -ENOMEM;
@@ -173,7 +246,9 @@ int check_method(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         c->message = sd_bus_message_ref(message);
         LIST_APPEND(checks, m->checks, c);
         learn_caller(message, &c->caller);
-        r = surveyor_join(m->surveyor, functions, on_survey, c, &c->waiter);
+        r = ask_vms(c);
+        if (r >= 0)
+                r = session_freezer_ask(m->bus, on_freezer, c, &c->freezer);
         if (r < 0)
                 return r;
         TAKE_PTR(c);

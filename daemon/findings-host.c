@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* findings-host: kernel, IOMMU, isolation, command line, sleep: what is of the host and not of a card. */
+/* findings-host: kernel, IOMMU, isolation, command line: what is of the host and not of a card. */
 
 #include "findings-check.h"
 
@@ -134,28 +134,4 @@ void check_host(Check *c) {
         check_iommu(c);
         check_isolation(c);
         check_command_line(c);
-}
-
-/* As "[s2idle] deep", of which the one in brackets is in use: kernel/power/main.c mem_sleep_show(). */
-void check_sleep(Check *c) {
-        const Survey *s = c->in->survey;
-        const char *states, *modes;
-
-        if (!s)
-                return;
-        states = strempty(s->sleep);
-        modes = strempty(s->mem_sleep);
-        if (strstr(modes, "[deep]") || (strstr(states, "mem") && !*modes))
-                found(c, "sleep.s3", FINDING_OK, NULL, "The host can sleep to RAM (S3), which cuts the power "
-                                                       "of its cards");
-        else if (strstr(modes, "deep"))
-                found(c, "sleep.s3", FINDING_OK,
-                      hintf("To reset cards by a short sleep, add mem_sleep_default=deep to " COMMAND_LINE "."),
-                      "The host could sleep to RAM (S3), but uses s2idle, in which cards keep their power");
-        else
-                found(c, "sleep.s3", FINDING_WARN,
-                      hintf("Look for a setting like 'Sleep state: Linux S3' in the firmware's setup. Without "
-                            "it the reset rung "
-                           "suspend-cycle has no effect."),
-                      "The host has no sleep to RAM (S3)");
 }

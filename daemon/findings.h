@@ -8,8 +8,10 @@
 #include "config.h"
 #include "operation.h"
 #include "saved.h"
+#include "sleep-policy.h"
 #include "snapshot.h"
 #include "survey.h"
+#include "vm-answer.h"
 
 typedef enum FindingResult {
         FINDING_OK,
@@ -42,7 +44,23 @@ typedef struct FindingsGpu {
         GpuState state;
         bool taken;                 /* by gpuptd: that it is with VFIO is meant so */
         LastDisplay last_display;
+        const SleepPolicy *sleep;   /* NULL: not known */
 } FindingsGpu;
+
+/* A VM that has a GPU now; all weak. */
+typedef struct FindingsVm {
+        const char *gpu;          /* the address of the first one that it has */
+        const char *name;         /* for sentences */
+        const char *stranger;     /* why nobody knows how to talk to it; NULL: somebody does */
+        const VmAnswer *capabilities; /* NULL: it does not say, and why is in silent */
+        const char *silent;
+} FindingsVm;
+
+/* What systemd does to the sessions of users while the host sleeps. */
+typedef struct FindingsFreezer {
+        unsigned version; /* of systemd; 0: not known */
+        bool off;         /* somebody has switched it off */
+} FindingsFreezer;
 
 /* RLIMIT_MEMLOCK of whoever asks, in bytes; UINT64_MAX is no limit. */
 typedef struct FindingsCaller {
@@ -59,6 +77,10 @@ typedef struct FindingsInput {
         const FindingsGpu *gpus;
         size_t n_gpus;
         FindingsCaller caller;
+        bool gate;              /* the configuration wants the host to wait for gpuptd */
+        FindingsFreezer freezer;
+        const FindingsVm *vms;
+        size_t n_vms;
 } FindingsInput;
 
 /* 0 or -ENOMEM. */

@@ -33,7 +33,8 @@ static const struct {
 } text_fields[] = {
         { "release", offsetof(Survey, release) }, { "cmdline", offsetof(Survey, cmdline) },
         { "cpu", offsetof(Survey, cpu) },         { "sleep", offsetof(Survey, sleep) },
-        { "mem-sleep", offsetof(Survey, mem_sleep) },
+        { "mem-sleep", offsetof(Survey, mem_sleep) }, { "gate", offsetof(Survey, gate) },
+        { "gate-masked", offsetof(Survey, gate_masked) },
 };
 
 Survey *survey_new(void) {

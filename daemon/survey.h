@@ -8,6 +8,8 @@
  *      cmdline TEXT                     of the kernel
  *      cpu VENDOR                       "GenuineIntel", "AuthenticAMD", … of /proc/cpuinfo
  *      sleep TEXT, mem-sleep TEXT       /sys/power/state and /sys/power/mem_sleep; absent where the file is
+ *      gate LINK                        by which sleep.target requires gpuptd-sleep.service; absent where it does not
+ *      gate-masked LINK                 by which that unit is masked
  *      module NAME STATE                one of those in worker/host-survey.c; names with underscores
  *      parameter MODULE NAME VALUE      of a loaded module
  *      setting KIND FILE LINE SUBJECT VALUE   one line of a configuration file, see SettingKind
@@ -85,6 +87,7 @@ typedef struct SurveyDriver {
 
 typedef struct Survey {
         char *release, *cmdline, *cpu, *sleep, *mem_sleep; /* NULL where not known */
+        char *gate, *gate_masked; /* NULL where there is no such link */
         SurveyModule *modules;
         size_t n_modules;
         SurveyParameter *parameters;

@@ -6,9 +6,11 @@
 
 #include "worker/host-survey.h"
 
+#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <systemd/sd-login.h>
 
+#include "dbus/names.h"
 #include "util/fs.h"
 #include "worker/survey-parse.h"
 
@@ -40,6 +42,10 @@ static const char *const modprobe_directories[] = {
 };
 static const char *const load_directories[] = {
         "/etc/modules-load.d", "/run/modules-load.d", "/usr/local/lib/modules-load.d", "/usr/lib/modules-load.d",
+};
+/* systemd.unit(5). */
+static const char *const unit_directories[] = {
+        "/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system",
 };
 static const char *const xorg_directories[] = { "/etc/X11/xorg.conf.d", "/usr/share/X11/xorg.conf.d" };
 static const char *const dracut_directories[] = { "/etc/dracut.conf.d", "/usr/lib/dracut/dracut.conf.d" };
@@ -235,6 +241,36 @@ static int survey_persistenced(Survey *s) {
         return survey_set_text(&s->persistenced_unit, strempty(unit));
 }
 
+/* A link to /dev/null, or an empty file, in the directory that counts. The links of a target count in whatever directory they are; one to
+ * /dev/null takes away the one of its name. */
+static bool is_masked(const char *path) {
+        struct stat st;
+
+        return stat(path, &st) >= 0 && (S_ISREG(st.st_mode) ? st.st_size == 0 : S_ISCHR(st.st_mode));
+}
+
+static int survey_gate(Survey *s) {
+        bool unit = false, link = false;
+        char path[512];
+        int r = 0;
+
+        for (size_t i = 0; i < ELEMENTSOF(unit_directories) && r >= 0; i++) {
+                (void) snprintf(path, sizeof(path), "%s/" GPUPT_UNIT_SLEEP, unit_directories[i]);
+                if (!unit && access(path, F_OK) >= 0) {
+                        unit = true;
+                        if (is_masked(path))
+                                r = survey_set_text(&s->gate_masked, path);
+                }
+                (void) snprintf(path, sizeof(path), "%s/sleep.target.requires/" GPUPT_UNIT_SLEEP, unit_directories[i]);
+                if (r >= 0 && !link && faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) >= 0) {
+                        link = true;
+                        if (!is_masked(path))
+                                r = survey_set_text(&s->gate, path);
+                }
+        }
+        return r;
+}
+
 /* Not the content of resourceN_resize, which is read from the card (drivers/pci/pci-sysfs.c __resource_resize_show()). */
 static int survey_bars(Survey *s, const char *address, int fd) {
         _cleanup_free_ char *text = NULL;
@@ -295,6 +331,8 @@ int verb_survey(Work *w) {
                 r = survey_driverctl(s);
         if (r >= 0)
                 r = survey_persistenced(s);
+        if (r >= 0)
+                r = survey_gate(s);
         for (size_t i = 0; i < w->n && r >= 0; i++)
                 r = survey_function(s, w->arguments[i]);
         if (r == -E2BIG)

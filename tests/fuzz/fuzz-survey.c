@@ -34,15 +34,17 @@ static void assert_findings(const Survey *survey) {
         static char *const functions[] = { (char *) "0000:01:00.0", NULL };
         _cleanup_(snapshot_freep) Snapshot *s = snapshot_new();
         _cleanup_(findings_freep) Findings *findings = NULL;
-        FindingsGpu gpu = { .address = functions[0], .functions = functions };
+        SleepPolicy policy;
+        FindingsGpu gpu = { .address = functions[0], .functions = functions, .sleep = &policy };
         Function *f = s ? snapshot_add_function(s, functions[0]) : NULL;
 
+        sleep_policy_init(&policy);
         FUZZ_ASSERT(f);
         f->class = 0x030000;
         f->vendor = 0x10de;
         f->device = 0x1e84;
         FUZZ_ASSERT(strv_extend(&f->host_modules, "nouveau") == 0);
-        FUZZ_ASSERT(findings_make(&(FindingsInput) { .snapshot = s, .survey = survey, .gpus = &gpu, .n_gpus = 1 }, &findings) == 0);
+        FUZZ_ASSERT(findings_make(&(FindingsInput) { .snapshot = s, .survey = survey, .gpus = &gpu, .n_gpus = 1, .gate = true }, &findings) == 0);
         FUZZ_ASSERT(findings->n > 0);
         for (size_t i = 0; i < findings->n; i++)
                 for (const char *p = findings->list[i].summary; *p; p++)

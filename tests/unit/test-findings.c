@@ -16,6 +16,7 @@
         "cpu AuthenticAMD\n"                                                                                     \
         "sleep freeze\\x20mem\\x20disk\n"                                                                        \
         "mem-sleep s2idle\\x20[deep]\n"                                                                          \
+        "gate /usr/lib/systemd/system/sleep.target.requires/gpuptd-sleep.service\n"                             \
         "module vfio_pci installed\n"                                                                            \
         "module vfio_iommu_type1 installed\n"
 
@@ -27,6 +28,10 @@ typedef struct Case {
         FindingsGpu gpus[4];
         size_t n_gpus;
         FindingsCaller caller;
+        bool no_gate;
+        SleepPolicy sleep; /* of every card */
+        FindingsFreezer freezer;
+        FindingsVm vm;     /* that has the first card, if it has a name */
         Findings *findings;
 } Case;
 
@@ -46,6 +51,7 @@ static void case_done(Case *c) {
 static Case case_new(Snapshot *s) {
         Case c = { .snapshot = s, .survey = g_string_new(GOOD) };
 
+        sleep_policy_init(&c.sleep);
         for (size_t i = 0; i < s->n_functions; i++)
                 if (function_is_display(s->functions + i) && selector_is_gpu(s, s->functions + i))
                         c.gpus[c.n_gpus++] = (FindingsGpu) {
@@ -79,6 +85,10 @@ static void look(Case *c) {
                 .gpus = c->gpus,
                 .n_gpus = c->n_gpus,
                 .caller = c->caller,
+                .gate = !c->no_gate,
+                .freezer = c->freezer,
+                .vms = &c->vm,
+                .n_vms = c->vm.name ? 1 : 0,
         };
 
         if (c->survey)
@@ -97,6 +107,7 @@ static void look(Case *c) {
                 g_assert_cmpint(selector_blockers(c->snapshot, functions, &blockers), ==, 0);
                 c->gpus[i].functions = functions;
                 c->gpus[i].blockers = blockers;
+                c->gpus[i].sleep = &c->sleep;
         }
         c->findings = findings_free(c->findings);
         g_assert_cmpint(findings_make(&in, &c->findings), ==, 0);
@@ -216,6 +227,98 @@ static void test_sleep(void) {
         assert_found(&c, "sleep.s3", OK, "uses s2idle", "mem_sleep_default=deep");
         say_instead(&c, "[s2idle]\\x20deep", "[s2idle]");
         assert_found(&c, "sleep.s3", WARN, "no sleep to RAM", "firmware");
+}
+
+static void test_gate(void) {
+        _cleanup_(case_done) Case c = case_new(build_desktop());
+
+        assert_only_ok(&c, "sleep.gate");
+        say_instead(&c, "gate /usr/lib/systemd/system/sleep.target.requires/gpuptd-sleep.service\n", "");
+        assert_found(&c, "sleep.gate", WARN, "does not require", "add-requires");
+        c.no_gate = true;
+        assert_absent(&c, "sleep.gate");
+        /* That nobody is asked does not help here. */
+        say(&c, "gate-masked /etc/systemd/system/gpuptd-sleep.service");
+        assert_found(&c, "sleep.gate", WARN, "masked (/etc/", "Gate=no");
+}
+
+static void test_user_slice(void) {
+        _cleanup_(case_done) Case c = case_new(build_desktop());
+
+        assert_absent(&c, "sleep.user-slice");
+        c.freezer.version = 255;
+        assert_found(&c, "sleep.user-slice", OK, "systemd 255 leaves", "");
+        c.freezer.version = 256;
+        assert_found(&c, "sleep.user-slice", OK, "systemd 256 freezes", "qemu:///session");
+        c.freezer.off = true;
+        assert_found(&c, "sleep.user-slice", OK, "FREEZE_USER_SESSIONS", "");
+}
+
+static void test_policy(void) {
+        _cleanup_(case_done) Case c = case_new(build_desktop());
+
+        assert_found(&c, "sleep.policy", OK, "0000:08:00.0: VirtualMachine=auto, Gpu=keep", "");
+        assert_only_ok(&c, "sleep.policy");
+        c.sleep.gpu = GPU_SLEEP_UNBIND;
+        assert_only_ok(&c, "sleep.policy");
+        c.sleep.vm = VM_POLICY_HIBERNATE;
+        assert_only_ok(&c, "sleep.policy");
+        c.sleep.vm = VM_POLICY_SUSPEND;
+        assert_found(&c, "sleep.policy", WARN, "Gpu=unbind has no effect", "hibernate");
+        g_assert_null(find(&c, "sleep.policy", FINDING_WARN, "loses"));
+        c.sleep.gpu = GPU_SLEEP_KEEP;
+        assert_only_ok(&c, "sleep.policy");
+        c.sleep.vm = VM_POLICY_PAUSE;
+        assert_found(&c, "sleep.policy", WARN, "VirtualMachine=pause a virtual machine loses", "auto");
+        c.sleep.gpu = GPU_SLEEP_HOST;
+        assert_found(&c, "sleep.policy", WARN, "Gpu=host has no effect", "");
+        c.sleep.vm = VM_POLICY_IGNORE;
+        assert_found(&c, "sleep.policy", WARN, "VirtualMachine=ignore a virtual machine loses", "");
+        sleep_policy_init(&c.sleep);
+        c.sleep.restartable = true;
+        assert_only_ok(&c, "sleep.policy");
+        c.sleep.vm = VM_POLICY_INHIBIT;
+        assert_found(&c, "sleep.policy", WARN, "Restartable=yes has no effect", "auto");
+}
+
+static void test_vm(void) {
+        _cleanup_(case_done) Case c = case_new(build_desktop());
+        VmAnswer can = { .state = VM_RUNNING, .s4 = true, .restart = true, .hint_s3 = (char *) "enable it" };
+
+        assert_absent(&c, "sleep.vm");
+        c.vm = (FindingsVm) { .gpu = "0000:08:00.0", .name = "win10 (qemu, pid 7)", .capabilities = &can };
+        assert_found(&c, "sleep.vm", OK, "0000:08:00.0: win10 (qemu, pid 7) would sleep on its disk", "S3: enable it.");
+        can.restart = false;
+        can.s3 = true;
+        assert_found(&c, "sleep.vm", OK, "sleep in its memory", "Restart: ");
+        c.sleep.vm = VM_POLICY_HIBERNATE;
+        assert_found(&c, "sleep.vm", WARN, "but it cannot be started", "Restart: ");
+        c.sleep.vm = VM_POLICY_AUTO;
+        can.s3 = can.s4 = false;
+        can.hint_s4 = (char *) "ask for it";
+        assert_found(&c, "sleep.vm", WARN, "0000:08:00.0: the host would stay awake: win10", "gpuptd.sleep(7)");
+        g_assert_nonnull(strstr(find(&c, "sleep.vm", FINDING_WARN, "")->summary, "(ask for it) nor in its memory (enable it)"));
+        c.sleep.on_error = SLEEP_ERROR_CONTINUE;
+        assert_found(&c, "sleep.vm", WARN, "sleep all the same", "");
+        c.sleep.on_error = SLEEP_ERROR_VETO;
+        c.sleep.vm = VM_POLICY_PAUSE;
+        assert_found(&c, "sleep.vm", OK, "would be paused", "");
+        c.sleep.vm = VM_POLICY_INHIBIT;
+        assert_found(&c, "sleep.vm", WARN, "stay awake", "");
+        c.sleep.vm = VM_POLICY_IGNORE;
+        assert_found(&c, "sleep.vm", OK, "left as it is", "");
+}
+
+/* Whom nobody knows, and who does not answer. */
+static void test_vm_silent(void) {
+        _cleanup_(case_done) Case c = case_new(build_desktop());
+
+        c.vm = (FindingsVm) { .gpu = "0000:08:00.0", .name = "x", .stranger = "no adapter knows it" };
+        assert_found(&c, "sleep.vm", WARN, "no adapter knows it", "gpuptd.vm.d(7)");
+        c.vm = (FindingsVm) { .gpu = "0000:08:00.0", .name = "x", .silent = "no answer" };
+        assert_found(&c, "sleep.vm", WARN, "no answer", "gpuptd.vm.d(7)");
+        c.vm.gpu = "0000:77:00.0";
+        assert_absent(&c, "sleep.vm");
 }
 
 /* ---- VFIO ---- */
@@ -623,6 +726,11 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/findings/host/isolation", test_isolation);
         g_test_add_func("/findings/host/command-line", test_command_line);
         g_test_add_func("/findings/sleep/s3", test_sleep);
+        g_test_add_func("/findings/sleep/gate", test_gate);
+        g_test_add_func("/findings/sleep/user-slice", test_user_slice);
+        g_test_add_func("/findings/sleep/policy", test_policy);
+        g_test_add_func("/findings/sleep/vm", test_vm);
+        g_test_add_func("/findings/sleep/vm-silent", test_vm_silent);
         g_test_add_func("/findings/vfio/modules", test_modules);
         g_test_add_func("/findings/vfio/ids", test_ids);
         g_test_add_func("/findings/vfio/override", test_override);

@@ -125,6 +125,8 @@ static void test_round_trip(void) {
                                    "cpu GenuineIntel\n"
                                    "sleep mem\n"
                                    "mem-sleep [deep]\n"
+                                   "gate /usr/lib/g\n"
+                                   "gate-masked /etc/g\n"
                                    "persistenced 7 \\-\n"
                                    "module vfio_pci loaded\n"
                                    "parameter vfio_pci disable_idle_d3 N\n"
@@ -152,6 +154,7 @@ static void test_refused(void) {
         static const char *const bad[] = {
                 "nonsense x\n",           "release\n",
                 "release a b\n",          "release a\nrelease b\n",
+                "gate a b\n",             "gate-masked a\ngate-masked b\n",
                 "module vfio_pci\n",      "module vfio_pci gone\n",
                 "bar 0000:01:00.0 6 1\n", "bar here 0 1\n",
                 "bar 0000:01:00.0 0 -1\n", "setting frob /f 1 a b\n",
