@@ -40,6 +40,7 @@ static Color color_of_result(const char *result) {
                 { "preparing", COLOR_BLUE },
                 { "prepared", COLOR_BLUE },
                 { "resuming", COLOR_BLUE },
+                { "undoing", COLOR_BLUE },
                 { "vetoed", COLOR_YELLOW },
                 { "left", COLOR_YELLOW },
                 { "failed", COLOR_RED },
@@ -53,17 +54,21 @@ static Color color_of_result(const char *result) {
         return COLOR_NONE;
 }
 
-static const char *explain_result(const char *result) {
+/* A veto is for the gate; where that is off, or not there, nobody listens to it. */
+static const char *explain_result(const char *result, bool slept) {
         static const struct {
                 const char *result, *text;
         } map[] = {
                 { "preparing", ", the host is about to sleep" },
                 { "prepared", ", all is ready for the sleep" },
                 { "resuming", ", the host is awake, and not all is back yet" },
+                { "undoing", ", it was called off, and what was prepared is taken back" },
                 { "vetoed", ", the host stayed awake" },
                 { "failed", ", the host slept, and something is not as it was" },
         };
 
+        if (slept && streq(result, "vetoed"))
+                return ", and the host slept all the same, since nothing held it";
         for (size_t i = 0; i < ELEMENTSOF(map); i++)
                 if (streq(map[i].result, result))
                         return map[i].text;
@@ -82,7 +87,7 @@ static void print_head(json_object *sleep) {
         if (!isempty(kind))
                 (void) printf(" (%s)", kind);
         (void) printf(": %s%s%s%s\n", color_begin(stdout, color), strempty(shown), color_end(stdout, color),
-                      explain_result(result));
+                      explain_result(result, json_number(sleep, "asleep") > 0));
 }
 
 /* ---- times ---- */
@@ -127,6 +132,8 @@ static void print_times(json_object *sleep) {
         if (woken > 0)
                 page_fieldf("Woke", "%s%s%s%s", timestamp_format(stamp, TIME_FULL, woken), slept ? " (after " : "",
                             slept ? format_duration(duration, woken - ready) : "", slept ? ")" : "");
+        if (json_number(sleep, "asleep") > 0)
+                page_fieldf("Asleep", "for %s", format_duration(duration, json_number(sleep, "asleep")));
         print_after("Finished", woken > 0 ? woken : began, finished);
 }
 
@@ -197,7 +204,8 @@ static int add_gpu(struct libscols_table *t, json_object *gpu) {
         return 0;
 }
 
-static int print_vms(const Options *o, json_object *vms) {
+/* What is said as the reason of a veto already is not said again. */
+static int print_vms(const Options *o, json_object *vms, const char *reason) {
         _cleanup_(scols_unref_tablep) struct libscols_table *t = NULL;
         int r;
 
@@ -214,7 +222,8 @@ static int print_vms(const Options *o, json_object *vms) {
         for (size_t i = 0; r >= 0 && i < json_object_array_length(vms); i++) {
                 json_object *vm = json_object_array_get_idx(vms, i);
 
-                print_about("", COLOR_NONE, vm_name(vm), json_string(vm, "message"));
+                if (!streq(json_string(vm, "message"), reason))
+                        print_about("", COLOR_NONE, vm_name(vm), json_string(vm, "message"));
         }
         return r;
 }
@@ -249,7 +258,7 @@ static int print_sleep(const Options *o, json_object *sleep) {
         print_times(sleep);
         page_field("Announced by", COLOR_NONE, json_array(sleep, "doors") ? doors : NULL);
         print_about("Reason", COLOR_YELLOW, json_string(sleep, "gpu"), json_string(sleep, "reason"));
-        r = print_vms(o, json_array(sleep, "virtual-machines"));
+        r = print_vms(o, json_array(sleep, "virtual-machines"), json_string(sleep, "reason"));
         if (r >= 0)
                 r = print_gpus(o, json_array(sleep, "gpus"));
         if (r < 0)
