@@ -194,9 +194,12 @@ int sleep_decide_after_failure(const VmQuestion *q, const VmDecision *was, bool 
                 end_it(q, &d);
         else
                 soften(q, &d);
-        /* Nothing is tried twice, and a guest is not asked when there is no time to wait for it. */
-        if (d.action != VM_ACTION_NONE && (d.action == was->action || !in_time))
-                d.action = was->action == VM_ACTION_KILL ? VM_ACTION_NONE : VM_ACTION_KILL;
+        /* Nothing is tried twice, and nothing after the strongest there is; a guest is not asked when there is no time to wait for it. */
+        if (was->action == VM_ACTION_KILL) {
+                d.action = VM_ACTION_NONE;
+                d.kill = false;
+        } else if (d.action != VM_ACTION_NONE && (d.action == was->action || !in_time))
+                d.action = VM_ACTION_KILL;
         *ret = d;
         return 0;
 }
