@@ -110,6 +110,11 @@ static int decide_running(const VmQuestion *q, VmDecision *d) {
         return 0;
 }
 
+/* It is off, or its guest knows that the host may sleep. */
+static bool is_at_rest(VmState s) {
+        return s == VM_OFF || s == VM_GONE || s == VM_SUSPENDED;
+}
+
 static int decide_by_policy(const VmQuestion *q, VmDecision *d) {
         VmPolicy policy = q->policy->vm;
 
@@ -141,11 +146,11 @@ static int decide_by_policy(const VmQuestion *q, VmDecision *d) {
 
 /* ---- what becomes of a veto ---- */
 
-/* It has to be off, one way or the other; where nobody knows it, it stays as it is. */
+/* It has to be off, one way or the other; where nobody knows it, or where its guest sleeps, it stays as it is. */
 static void end_it(const VmQuestion *q, VmDecision *d) {
         d->veto = false;
-        d->kill = !q->stranger;
-        d->action = q->stranger ? VM_ACTION_NONE : q->state == VM_RUNNING ? VM_ACTION_SHUTDOWN : VM_ACTION_KILL;
+        d->kill = !q->stranger && !is_at_rest(q->state);
+        d->action = !d->kill ? VM_ACTION_NONE : q->state == VM_RUNNING ? VM_ACTION_SHUTDOWN : VM_ACTION_KILL;
 }
 
 static void soften(const VmQuestion *q, VmDecision *d) {
