@@ -60,11 +60,19 @@ static int veto(VmDecision *d, const char *format, ...) {
                 d->reason = NULL;
                 return -ENOMEM;
         }
+        /* What adapters and drivers say is a sentence or a part of one. */
+        if (k >= 2 && d->reason[k - 1] == '.' && d->reason[k - 2] == '.')
+                d->reason[k - 1] = '\0';
         return 0;
 }
 
 static const char *or_unknown(const char *hint) {
-        return hint ?: "the VM does not say why";
+        return isempty(hint) ? "the VM does not say why" : hint;
+}
+
+/* An adapter may have answered, and not known it. */
+static const char *silence_of(const VmQuestion *q) {
+        return isempty(q->silent) ? "its adapter does not say why" : q->silent;
 }
 
 /* ---- what the policy would do ---- */
@@ -99,7 +107,7 @@ static int decide_running(const VmQuestion *q, VmDecision *d) {
                 return 0;
         }
         if (!can)
-                return veto(d, "%s does not say what its guest can: %s.", q->name, strempty(q->silent));
+                return veto(d, "%s does not say what its guest can: %s.", q->name, silence_of(q));
         if (policy == VM_POLICY_AUTO)
                 return decide_auto(q, d);
         if (policy == VM_POLICY_SUSPEND && !can->s3)
@@ -123,12 +131,10 @@ static int decide_by_policy(const VmQuestion *q, VmDecision *d) {
         if (policy == VM_POLICY_IGNORE)
                 return 0;
         if (q->stranger)
-                return veto(d, "%s cannot be talked to: %s.", q->name, q->stranger);
+                return veto(d, "%s cannot be asked to sleep: %s.", q->name, q->stranger);
+        if (is_at_rest(q->state))
+                return 0;
         switch (q->state) {
-        case VM_OFF:
-        case VM_GONE:
-        case VM_SUSPENDED:
-                return 0; /* its guest knows that the host may sleep */
         case VM_PAUSED:
                 if (policy == VM_POLICY_PAUSE)
                         return 0;
@@ -140,7 +146,7 @@ static int decide_by_policy(const VmQuestion *q, VmDecision *d) {
         case VM_RUNNING:
                 return decide_running(q, d);
         default:
-                return veto(d, "%s does not say whether it runs: %s.", q->name, strempty(q->silent));
+                return veto(d, "%s does not say whether it runs: %s.", q->name, silence_of(q));
         }
 }
 

@@ -115,7 +115,7 @@ static void test_vetoes(void) {
                 { "", "s3 s4 restart", "crashed", "", "InUse", "does not work" },
                 { "", "s3 s4 restart", "busy", "", "InUse", "saved or moved" },
                 { "VirtualMachine=pause", "", "running", "fail", "InUse", "it says no" },
-                { "VirtualMachine=pause", "", "running", "garbage", "InUse", "cannot be talked to" },
+                { "VirtualMachine=pause", "", "running", "garbage", "InUse", "cannot be asked to sleep" },
         };
 
         for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
