@@ -309,11 +309,11 @@ static int read_cycle(SleepRecord *s, char *const *w) {
         if (read_unsigned(w[1], &s->cycle.id) < 0 || read_unsigned(w[2], &s->cycle.opened) < 0 ||
             read_unsigned(w[3], &s->cycle.closed) < 0 || s->cycle.id == 0)
                 return -EBADMSG;
-        return (s->cycle.opened & ~doors) || (s->cycle.closed & ~s->cycle.opened) ? -EBADMSG : 0;
+        return s->cycle.opened == 0 || (s->cycle.opened & ~doors) || (s->cycle.closed & ~s->cycle.opened) ? -EBADMSG : 0;
 }
 
 static int read_boot(SleepRecord *s, char *const *w) {
-        if (strlen(w[1]) != sizeof(s->boot) - 1)
+        if (strlen(w[1]) != sizeof(s->boot) - 1 || strspn(w[1], "0123456789abcdef") != sizeof(s->boot) - 1)
                 return -EBADMSG;
         memcpy(s->boot, w[1], sizeof(s->boot));
         return 0;
@@ -357,40 +357,58 @@ static int read_statistic(SleepRecord *s, char *const *w) {
         return sleep_record_add_statistic(s, w[1], w[2]);
 }
 
+typedef struct Reading {
+        SleepRecord *record;
+        unsigned seen; /* lines that there is one of, a bit each */
+} Reading;
+
+static const struct {
+        const char *word;
+        size_t n;
+        enum { ONCE, ANY, MORE } kind; /* there is one of it; any number; and words may follow */
+        int (*read)(SleepRecord *s, char *const *words);
+} lines[] = {
+        { "cycle", 4, ONCE, read_cycle },       { "boot", 2, ONCE, read_boot },         { "job", 3, ONCE, read_job },
+        { "operation", 2, ONCE, read_operation }, { "phase", 2, ONCE, read_phase },     { "time", 5, ONCE, read_times },
+        { "clock", 3, ONCE, read_clock },       { "asleep", 2, ONCE, read_asleep },     { "veto", 4, ANY, read_veto },
+        { "vm", 10, MORE, read_vm },            { "card", 9, ANY, read_card },          { "card-vfio", 4, MORE, read_card_vfio },
+        { "kernel", 2, ANY, read_kernel },      { "kernel-more", 1, ANY, read_kernel_more }, { "statistic", 3, ANY, read_statistic },
+};
+
 static int read_record_line(char *const *words, void *userdata) {
-        static const struct {
-                const char *word;
-                size_t n;
-                bool more; /* words may follow */
-                int (*read)(SleepRecord *s, char *const *words);
-        } rows[] = {
-                { "cycle", 4, false, read_cycle },         { "boot", 2, false, read_boot },
-                { "job", 3, false, read_job },             { "operation", 2, false, read_operation },
-                { "phase", 2, false, read_phase },         { "time", 5, false, read_times },
-                { "clock", 3, false, read_clock },         { "asleep", 2, false, read_asleep },
-                { "veto", 4, false, read_veto },
-                { "vm", 10, true, read_vm },               { "card", 9, false, read_card },
-                { "card-vfio", 4, true, read_card_vfio },  { "kernel", 2, false, read_kernel },
-                { "kernel-more", 1, false, read_kernel_more }, { "statistic", 3, false, read_statistic },
-        };
+        Reading *reading = ASSERT_PTR(userdata);
         size_t n = strv_length(words);
 
-        for (size_t i = 0; i < ELEMENTSOF(rows); i++)
-                if (streq(rows[i].word, words[0]))
-                        return n == rows[i].n || (rows[i].more && n > rows[i].n) ? rows[i].read(userdata, words) : -EBADMSG;
+        for (size_t i = 0; i < ELEMENTSOF(lines); i++) {
+                if (!streq(lines[i].word, words[0]))
+                        continue;
+                if (lines[i].kind == ONCE && (reading->seen & 1U << i))
+                        return -EBADMSG;
+                reading->seen |= 1U << i;
+                return n == lines[i].n || (lines[i].kind == MORE && n > lines[i].n) ? lines[i].read(reading->record, words) : -EBADMSG;
+        }
         return -EBADMSG;
+}
+
+/* What is there once is always there: nothing is made up where a line is missing. */
+static bool is_complete(const Reading *reading) {
+        for (size_t i = 0; i < ELEMENTSOF(lines); i++)
+                if (lines[i].kind == ONCE && !(reading->seen & 1U << i))
+                        return false;
+        return true;
 }
 
 int sleep_record_read(const char *text, size_t size, SleepRecord **ret) {
         _cleanup_(sleep_record_freep) SleepRecord *s = sleep_record_new();
+        Reading reading = { .record = s };
         int r;
 
         if (!s)
                 return -ENOMEM;
-        r = words_read_file(text, size, "gpuptd-sleep", read_record_line, s);
+        r = words_read_file(text, size, "gpuptd-sleep", read_record_line, &reading);
         if (r < 0)
                 return r;
-        if (s->cycle.id == 0 || !s->boot[0])
+        if (!is_complete(&reading))
                 return -EBADMSG;
         *ret = TAKE_PTR(s);
         return 0;
