@@ -117,6 +117,7 @@ int sleep_record_add_card(SleepRecord *s, const char *address, const char *ident
 }
 
 int sleep_record_add_statistic(SleepRecord *s, const char *name, const char *value) {
+        _cleanup_free_ char *n = NULL, *v = NULL;
         SleepStatistic *list;
 
         if (s->n_statistics >= SLEEP_STATISTICS_MAX)
@@ -125,9 +126,12 @@ int sleep_record_add_statistic(SleepRecord *s, const char *name, const char *val
         if (!list)
                 return -ENOMEM;
         s->statistics = list;
-        list[s->n_statistics] = (SleepStatistic) { strdup(name), strdup(value) };
-        s->n_statistics++;
-        return list[s->n_statistics - 1].name && list[s->n_statistics - 1].value ? 0 : -ENOMEM;
+        n = strdup(name);
+        v = strdup(value);
+        if (!n || !v)
+                return -ENOMEM;
+        list[s->n_statistics++] = (SleepStatistic) { TAKE_PTR(n), TAKE_PTR(v) };
+        return 0;
 }
 
 SleepCard *sleep_record_find_card(const SleepRecord *s, const char *address) {
@@ -173,6 +177,22 @@ bool sleep_record_is_whole(const SleepRecord *s) {
 
 /* ---- to disk ---- */
 
+/* Free text as it may be written: where it is longer, cut before a whole character. A line that is too long could not be read again, and
+ * with it the whole record, whose debts nobody would pay then. */
+typedef char Text[SLEEP_TEXT_MAX + 1];
+
+static const char *fit(Text buffer, const char *text) {
+        size_t n = strlen(strempty(text));
+
+        if (n <= SLEEP_TEXT_MAX)
+                return strempty(text);
+        for (n = SLEEP_TEXT_MAX; n > 0 && ((unsigned char) text[n] & 0xc0) == 0x80; n--)
+                ;
+        memcpy(buffer, text, n);
+        buffer[n] = '\0';
+        return buffer;
+}
+
 static void write_list(FILE *f, const char *const *head, char *const *tail) {
         const char *words[WORDS_MAX + 1] = {};
         size_t n = 0;
@@ -186,25 +206,29 @@ static void write_list(FILE *f, const char *const *head, char *const *tail) {
 
 static void write_vm(const SleepVm *v, FILE *f) {
         char pid[16], call[16];
+        Text name, message;
 
         (void) snprintf(pid, sizeof(pid), "%" PRIu32, v->pid);
         (void) snprintf(call, sizeof(call), "%u", v->call);
-        write_list(f, (const char *const[]) { "vm", v->adapter, v->id, v->name, pid, vm_policy_to_string(v->policy),
-                                              vm_action_to_string(v->action), sleep_stage_to_string(v->stage), call, v->message, NULL },
+        write_list(f, (const char *const[]) { "vm", v->adapter, v->id, fit(name, v->name), pid, vm_policy_to_string(v->policy),
+                                              vm_action_to_string(v->action), sleep_stage_to_string(v->stage), call, fit(message, v->message), NULL },
                    v->gpus);
 }
 
 static void write_card(const SleepCard *c, FILE *f) {
         char uid[16] = "";
+        Text message;
 
         words_write(f, "card", c->address, c->identity, strempty(gpu_state_to_string(c->before)), gpu_sleep_policy_to_string(c->action),
-                    sleep_stage_to_string(c->stage), strempty(gpu_state_to_string(c->after)), c->health, c->message, NULL);
+                    sleep_stage_to_string(c->stage), strempty(gpu_state_to_string(c->after)), c->health, fit(message, c->message), NULL);
         if (c->access)
                 (void) snprintf(uid, sizeof(uid), "%" PRIu32, c->access_uid);
         write_list(f, (const char *const[]) { "card-vfio", c->address, c->driver, uid, NULL }, c->functions);
 }
 
 void sleep_record_write(const SleepRecord *s, FILE *f) {
+        Text text;
+
         fprintf(f, "gpuptd-sleep 1\ncycle %u %u %u\n", s->cycle.id, s->cycle.opened, s->cycle.closed);
         words_write(f, "boot", s->boot, NULL);
         fprintf(f, "job %u %u\n", s->job, s->calls);
@@ -213,17 +237,17 @@ void sleep_record_write(const SleepRecord *s, FILE *f) {
         fprintf(f, "time %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\nclock %" PRIu64 " %" PRIu64 "\nasleep %" PRIu64 "\n", s->began,
                 s->ready, s->woken, s->finished, s->began_monotonic, s->began_boottime, s->asleep_usec);
         if (s->vetoed)
-                words_write(f, "veto", s->veto_gpu, s->veto_error, s->veto_reason, NULL);
+                words_write(f, "veto", strempty(s->veto_gpu), strempty(s->veto_error), fit(text, s->veto_reason), NULL);
         for (size_t i = 0; i < s->n_vms; i++)
                 write_vm(s->vms + i, f);
         for (size_t i = 0; i < s->n_cards; i++)
                 write_card(s->cards + i, f);
         for (char **l = s->kernel_lines; l && *l; l++)
-                words_write(f, "kernel", *l, NULL);
+                words_write(f, "kernel", fit(text, *l), NULL);
         if (s->kernel_more)
                 fputs("kernel-more\n", f);
         for (size_t i = 0; i < s->n_statistics; i++)
-                words_write(f, "statistic", s->statistics[i].name, s->statistics[i].value, NULL);
+                words_write(f, "statistic", s->statistics[i].name, fit(text, s->statistics[i].value), NULL);
         fputs("end\n", f);
 }
 

@@ -59,6 +59,8 @@ DECLARE_STRING_TABLE(sleep_stage, SleepStage);
 #define SLEEP_CARDS_MAX 64U
 #define SLEEP_KERNEL_LINES_MAX 200U
 #define SLEEP_STATISTICS_MAX 32U
+/* Of messages and names; what is longer is cut when it is written. Two of them fit into a line of words, also where every byte is escaped. */
+#define SLEEP_TEXT_MAX 1500U
 
 typedef struct SleepVm {
         char *adapter, *id, *name; /* adapter "": nobody knows it */
