@@ -8,7 +8,8 @@
 #include "util/fs.h"
 #include "util/words.h"
 
-#define RECORD_MAX (256U * 1024U)
+/* The largest that sleep_record_write() makes: its limits, each line as long as it may be. */
+#define RECORD_MAX (4U * 1024U * 1024U)
 #define REPORTS_DIR "sleep-reports"
 
 static int format_record(const SleepRecord *s, char **ret, size_t *ret_size) {
@@ -133,7 +134,8 @@ int sleep_archive_add_report(const char *state_dir, const SleepRecord *s) {
         for (int i = 0; r >= 0 && i + (int) SLEEP_REPORTS_MAX <= n; i++) {
                 _cleanup_free_ char *old = report_path(state_dir, numbers[i]);
 
-                if (old && unlink(old) < 0)
+                /* Somebody's "007" was counted, and is not ours. */
+                if (old && unlink(old) < 0 && errno != ENOENT)
                         r = -errno;
         }
         return r;
