@@ -77,6 +77,9 @@ static int add_pre_sleep(Builder *b) {
         builder_add_strv(b, VERB_CHECK, b->addresses[0], b->addresses + 1);
         builder_add_strv(b, VERB_SAVE, b->powered[0], b->powered + 1);
         builder_add_seconds(b, VERB_WAIT_FREE, b->in->functions[0], b->options->has_wait ? b->options->wait_sec : 0);
+        /* The ACL goes with the node, and the node with the driver. */
+        if (b->in->access_given)
+                builder_add_for_user(b, VERB_REVOKE, b->in->access_uid);
         builder_add_strv(b, VERB_PIN, b->powered[0], b->powered + 1);
         if (b->options->sleep == GPU_SLEEP_REMOVE)
                 add_each_detached(b, VERB_KEEP);
