@@ -33,7 +33,7 @@ static void add_each_detached(Builder *b, Verb verb) {
                 const Function *f = b->claimed[i - 1];
 
                 if (plan_function_is_detached(f))
-                        builder_add(b, verb, f->address, verb == VERB_KEEP ? f->driver : NULL, NULL);
+                        builder_add(b, verb, f->address, verb == VERB_EJECT ? NULL : f->driver, NULL);
         }
 }
 
@@ -66,7 +66,8 @@ static int add_post_stop(Builder *b) {
 }
 
 /* Nobody may have it open, since then the unbind would not return; the driver link goes first, so that a removal cannot meet a
- * VM. Nothing binds it meanwhile: the override stays, and the rule of udev keeps what a rescan finds. */
+ * VM. Nothing binds it meanwhile: it is overridden, also where VFIO has it by its ids (vfio-pci.ids=), and the rule of udev keeps what a
+ * rescan finds. */
 static int add_pre_sleep(Builder *b) {
         bool any = false;
 
@@ -91,6 +92,34 @@ static int add_pre_sleep(Builder *b) {
                         if (plan_function_is_detached(b->claimed[i]))
                                 builder_add(b, VERB_REMOVE, b->claimed[i]->address, NULL, NULL);
         return b->r;
+}
+
+/* A display that has come from VFIO, and that no driver of the host's has had since, needs nothing of what BeforeVfio= is for. */
+static int detach_as_it_was(Builder *b) {
+        const Function *display = builder_display(b);
+        const PlanInput *in = b->in;
+        PlanInput input = *in;
+        _cleanup_free_ char **words = NULL;
+        GpuConfig config;
+        size_t n;
+        int r;
+
+        if (!in->config || display->driver)
+                return builder_detach(b);
+        n = strv_length(in->config->before_vfio);
+        words = calloc(n + 2, sizeof(char *));
+        if (!words)
+                return -ENOMEM;
+        for (size_t i = 0; i < n; i++)
+                words[i] = in->config->before_vfio[i];
+        words[n] = (char *) "display:none"; /* the last one counts */
+        config = *in->config;
+        config.before_vfio = words;
+        input.config = &config;
+        b->in = &input;
+        r = builder_detach(b);
+        b->in = in;
+        return r;
 }
 
 /* Wherever the sleep has left it. */
