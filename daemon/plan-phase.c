@@ -84,6 +84,7 @@ static int add_pre_sleep(Builder *b) {
         builder_add_strv(b, VERB_PIN, b->powered[0], b->powered + 1);
         if (b->options->sleep == GPU_SLEEP_REMOVE)
                 add_each_detached(b, VERB_KEEP);
+        add_each_detached(b, VERB_OVERRIDE);
         for (size_t i = 0; i < b->n_claimed; i++)
                 if (plan_function_is_detached(b->claimed[i]))
                         builder_add(b, VERB_UNBIND, b->claimed[i]->address, b->claimed[i]->driver, NULL);
@@ -126,7 +127,7 @@ static int detach_as_it_was(Builder *b) {
 static int add_post_sleep(Builder *b) {
         int r;
 
-        r = builder_detach(b);
+        r = detach_as_it_was(b);
         if (r != 0)
                 return r;
         add_no_keep(b);
