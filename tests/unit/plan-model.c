@@ -446,8 +446,13 @@ void model_free(Model *m) {
 void model_show(const Model *m, Snapshot *s) {
         for (size_t i = 0; i < s->n_functions; i++) {
                 const char *driver = model_get(m, "%s driver", s->functions[i].address);
+                char **consoles = g_steal_pointer(&s->functions[i].consoles);
 
                 build_driver(s, s->functions[i].address, *driver ? driver : NULL);
+                for (char **c = consoles; c && *c; c++)
+                        if (*model_get(m, "console %s", *c))
+                                build_strv(&s->functions[i].consoles, *c);
+                strv_free(consoles);
         }
         for (size_t i = s->n_drivers; i > 0; i--)
                 if (!driver_is_registered(m, s->drivers[i - 1].name)) {

@@ -28,7 +28,7 @@ const char *model_get(const Model *m, const char *format, ...) G_GNUC_PRINTF(2, 
 /* Does a step and takes what it answers into *saved, as a job does. 0 or a negative errno. */
 int model_run(Model *m, const Step *s, Saved *saved);
 
-/* Writes its drivers into a snapshot of the same functions. */
+/* Writes its drivers into a snapshot of the same functions, and takes out of it the consoles that were released. */
 void model_show(const Model *m, Snapshot *s);
 
 /* What is different from another one, one `KEY: BEFORE -> NOW` a line; "" if nothing is. Modules that are

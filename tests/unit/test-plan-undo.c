@@ -272,6 +272,67 @@ static void check_home(const Scenario *s, const Model *first, Model *m) {
         g_assert_cmpstr(difference, ==, "");
 }
 
+/* A card that is away with its bus is found by the ladder, before the plan is made. */
+static void find_again(Model *m, const PlanCase *c) {
+        for (char **a = c->functions; *a; a++) {
+                g_autofree char *bus = g_strndup(*a, strlen("0000:01"));
+                char *arguments[] = { *a, NULL };
+                Step rescan = { .verb = VERB_RESCAN, .target = bus, .arguments = arguments };
+                Saved saved = {};
+
+                run(m, &rescan, &saved);
+                saved_done(&saved);
+        }
+}
+
+/* Into the sleep and back: each way undone from wherever it came to, and where it was after both. Who was with VFIO without an override has
+ * one then, as after a detach. */
+static void check_sleep(const Model *detached, PlanCase *c, GpuSleepPolicy sleep) {
+        PlanOptions options = c->options;
+        g_autoptr(Model) m = model_copy(detached), woken = NULL, expected = NULL;
+        _cleanup_(plan_freep) Plan *there = NULL, *back = NULL;
+        g_autofree char *difference = NULL;
+        Saved saved = {}, saved_back = {};
+
+        c->options = (PlanOptions) { .phase = PHASE_PRE_SLEEP, .sleep = sleep, .functions = options.functions };
+        there = plan_case_build(c, OPERATION_PHASE);
+        g_assert_cmpuint(there->n, >, 0);
+        check_window(there);
+        check_all_prefixes(detached, there);
+        for (size_t i = 0; i < there->n; i++)
+                run(m, there->steps + i, &saved);
+        saved_done(&saved);
+        for (char **a = options.functions ?: c->functions; *a; a++)
+                g_assert_cmpstr(model_get(m, "%s driver", *a), ==, "");
+
+        find_again(m, c);
+        model_show(m, c->snapshot);
+        c->options = (PlanOptions) { .phase = PHASE_POST_SLEEP, .functions = options.functions, .access = options.access,
+                                     .uid = options.uid };
+        back = plan_case_build(c, OPERATION_PHASE);
+        /* What is back on the bus need not be kept for its coming back: that is not undone. */
+        woken = model_copy(m);
+        for (char **a = c->functions; *a; a++)
+                model_set(woken, "", "%s keep", *a);
+        check_all_prefixes(woken, back);
+        for (size_t i = 0; i < back->n; i++)
+                run(m, back->steps + i, &saved_back);
+        saved_done(&saved_back);
+        expected = model_copy(detached);
+        for (char **a = options.functions ?: c->functions; *a; a++)
+                model_set(expected, "vfio-pci", "%s override", *a);
+        /* The host's driver may have been quicker than udev, and had to go. */
+        for (size_t i = 0; i < back->n; i++)
+                if (back->steps[i].verb == VERB_UNLOAD) {
+                        model_set(expected, "", "module %s", back->steps[i].target);
+                        build_strv(&c->modules, back->steps[i].target);
+                }
+        difference = model_difference(expected, m);
+        g_assert_cmpstr(difference, ==, "");
+        model_show(m, c->snapshot);
+        c->options = options;
+}
+
 static void test_scenario(const void *data) {
         const Scenario *s = data;
         _cleanup_(snapshot_freep) Snapshot *machine = s->machine();
@@ -293,6 +354,8 @@ static void test_scenario(const void *data) {
         model_show(m, c->snapshot);
         c->holders = holders_free(c->holders);
         check_rungs(s, m, c);
+        check_sleep(m, c, GPU_SLEEP_UNBIND);
+        check_sleep(m, c, GPU_SLEEP_REMOVE);
         back = plan_case_build(c, OPERATION_ATTACH);
         g_assert_cmpuint(back->n, >, 0);
         check_window(back);
