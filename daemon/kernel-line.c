@@ -307,13 +307,14 @@ int kernel_findings(const KernelLines *lines, KernelFinding **ret, size_t *ret_n
 }
 
 /* kernel/power/, drivers/base/power/, drivers/acpi/sleep.c, drivers/pci/, drivers/iommu/, drivers/vfio/ and the NVIDIA driver begin their
- * lines so; the freezer's are sentences. */
+ * lines so; the freezer's are sentences, and those who refuse it are shown as tasks (kernel/power/process.c try_to_freeze_tasks()). What
+ * drivers/base/power/main.c says of a device has its driver and its name in front. */
 bool kernel_line_is_of_sleep(const char *text) {
         static const char *const beginnings[] = {
-                "PM:", "ACPI: PM:", "Freezing ", "Restarting tasks", "OOM killer ", "vfio", "pci ", "pci_bus ", "pcieport ", "PCI",
-                "DMAR", "AMD-Vi", "iommu", "NVRM", "nvidia",
+                "PM:", "ACPI: PM:", "Freezing ", "Restarting tasks", "OOM killer ", "task:", "vfio", "pci ", "pci_bus ", "pcieport ",
+                "PCI", "DMAR", "AMD-Vi", "iommu", "NVRM", "nvidia",
         };
-        static const char *const anywhere[] = { "refusing to freeze", "suspend", "hibernat", "IO_PAGE_FAULT", "iommu", "vfio" };
+        static const char *const anywhere[] = { ": PM: ", "refusing to freeze", "suspend", "hibernat", "IO_PAGE_FAULT", "iommu", "vfio" };
 
         for (size_t i = 0; i < ELEMENTSOF(beginnings); i++)
                 if (startswith(text, beginnings[i]))
