@@ -148,7 +148,11 @@ static int take_sleep(Reading *r, uint64_t monotonic_usec) {
         int k;
 
         k = read_entry(r, &address, &text);
-        if (k >= 0 && text && (address || kernel_line_address(text, r->addresses) || kernel_line_is_of_sleep(text)))
+        if (k < 0 || !text)
+                return k;
+        if (!address)
+                address = kernel_line_address(text, r->addresses);
+        if (address || kernel_line_is_of_sleep(text))
                 k = add_line(r, monotonic_usec, address, &text);
         return k;
 }
