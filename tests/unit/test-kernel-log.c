@@ -144,6 +144,59 @@ static void test_address(void) {
         g_assert_null(kernel_line_address("vfio-pci 0000:01:00.1: reset done", NULL));
 }
 
+static void test_of_sleep(void) {
+        static const char *const of_sleep[] = {
+                "PM: suspend entry (deep)",
+                "PM: suspend entry (s2idle)",
+                "PM: hibernation: hibernation entry",
+                "Freezing user space processes",
+                "Freezing user space processes completed (elapsed 0.001 seconds)",
+                "Freezing user space processes failed after 20.009 seconds (1 tasks refusing to freeze, wq_busy=0):",
+                "Freezing of tasks failed after 20.009 seconds (1 tasks refusing to freeze, wq_busy=0):",
+                "task:CPU 0/KVM       state:D stack:0     pid:4141  ppid:1      flags:0x00004006",
+                "Freezing remaining freezable tasks",
+                "Restarting tasks ... done.",
+                "Restarting tasks: Starting",
+                "OOM killer disabled.",
+                "OOM killer enabled.",
+                "printk: Suspending console(s) (use no_console_suspend to debug)",
+                "ACPI: PM: Preparing to enter system sleep state S3",
+                "ACPI: PM: Low-level resume complete",
+                "PM: Some devices failed to suspend, or early wake event detected",
+                "PM: Wakeup pending, aborting suspend",
+                "nvidia 0000:01:00.0: PM: pci_pm_suspend(): nv_pmops_suspend+0x0/0x30 [nvidia] returns -5",
+                "xhci_hcd 0000:08:00.2: PM: dpm_run_callback(): pci_pm_resume+0x0/0xf0 returns -110",
+                "xhci_hcd 0000:08:00.2: PM: failed to resume async: error -110",
+                "vfio-pci 0000:01:00.0: Unable to change power state from D3cold to D0, device inaccessible",
+                "vfio_bar_restore: reset recovery - restoring BARs",
+                "pci 0000:01:00.0: Removing from iommu group 1",
+                "pci_bus 0000:01: Allocating resources",
+                "pcieport 0000:00:01.0: pciehp: Slot(0): Link Down",
+                "PCIe Bus Error: severity=Corrected",
+                "DMAR: DRHD: handling fault status reg 3",
+                "AMD-Vi: Event logged [IO_PAGE_FAULT device=0000:01:00.0 domain=0x001d]",
+                "amdgpu 0000:c5:00.0: AMD-Vi: Event logged [IO_PAGE_FAULT domain=0x0037]",
+                "iommu: Default domain type: Translated",
+                "NVRM: Xid (PCI:0000:01:00): 79, GPU has fallen off the bus.",
+                "nvidia-modeset: WARNING: GPU:0: Lost display notification",
+                "[drm] hibernation is not supported",
+        };
+        static const char *const others[] = {
+                "", "usb 1-6: USB disconnect, device number 2", "e1000e 0000:00:1f.6 eno1: NIC Link is Up 1000 Mbps",
+                "audit: type=1400 audit(1.2:3): apparmor=\"DENIED\"", "IN=eth0 OUT= MAC=", "smpboot: Booting Node 0 Processor 1 APIC 0x2",
+                "xPM: no", "a task: b", "ACPI: EC: interrupt unblocked", "the OOM killer ", "Spm: ", "EXT4-fs (sda1): re-mounted", "PM",
+        };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(of_sleep); i++) {
+                g_test_message("%s", of_sleep[i]);
+                g_assert_true(kernel_line_is_of_sleep(of_sleep[i]));
+        }
+        for (size_t i = 0; i < G_N_ELEMENTS(others); i++) {
+                g_test_message("%s", others[i]);
+                g_assert_false(kernel_line_is_of_sleep(others[i]));
+        }
+}
+
 /* ---- the journal ---- */
 
 typedef struct Fixture {
@@ -380,15 +433,96 @@ static void test_nothing(Fixture *f, gconstpointer data) {
         g_assert_cmpuint(nobody->n, ==, 0);
 }
 
+/* ---- the story of a sleep ---- */
+
+static KernelLines *read_sleep_since(Fixture *f, uint64_t usec) {
+        KernelLines *lines = NULL;
+
+        g_assert_cmpint(kernel_log_read_sleep(f->log, card, usec, &lines), ==, 0);
+        return lines;
+}
+
+/* What is about it or about the card, of this boot and of the kernel alone, from old to new. */
+static void test_sleep(Fixture *f, gconstpointer data) {
+        static const char fault[] = "DMAR: [DMA Read NO_PASID] Request device [01:00.1] fault addr 0x0 [fault reason 0x06]";
+        _cleanup_(kernel_lines_freep) KernelLines *lines = NULL, *others = NULL;
+
+        add(f, 990, NULL, "PM: suspend entry (s2idle)");
+        add(f, 1000, NULL, "PM: suspend entry (deep)");
+        add(f, 1010, "+usb:1-6", "usb 1-6: USB disconnect, device number 2");
+        add(f, 1020, "+pci:0000:01:00.1", "snd_hda_intel 0000:01:00.1: azx_get_response timeout");
+        add(f, 1020, "+pci:0000:08:00.2", "xhci_hcd 0000:08:00.2: PM: failed to resume async: error -110");
+        add(f, 1030, "+pci:0000:02:00.0", "radeon 0000:02:00.0: ring 0 test failed");
+        add(f, 1040, NULL, "somebody: 0000:01:00.0 is mentioned");
+        add(f, 1050, NULL, fault);
+        add(f, 1060, NULL, "PM: suspend exit");
+        add_full(f, 1070, f->boot, "syslog", NULL, "PM: says a user", 15);
+        add_full(f, 1080, "00112233445566778899aabbccddeeff", "kernel", NULL, "PM: of another boot", 19);
+        write_journal(f, "one.journal");
+
+        lines = read_sleep_since(f, 1000);
+        g_assert_false(lines->more);
+        g_assert_cmpuint(lines->n, ==, 6);
+        assert_line(lines, 0, 1000, NULL, "PM: suspend entry (deep)");
+        assert_line(lines, 1, 1020, "0000:01:00.1", "snd_hda_intel 0000:01:00.1: azx_get_response timeout");
+        assert_line(lines, 2, 1020, NULL, "xhci_hcd 0000:08:00.2: PM: failed to resume async: error -110");
+        assert_line(lines, 3, 1040, "0000:01:00.0", "somebody: 0000:01:00.0 is mentioned");
+        assert_line(lines, 4, 1050, "0000:01:00.1", fault);
+        assert_line(lines, 5, 1060, NULL, "PM: suspend exit");
+
+        /* Of a host without a card of ours the sleep itself is left. */
+        g_assert_cmpint(kernel_log_read_sleep(f->log, NULL, 1000, &others), ==, 0);
+        g_assert_cmpuint(others->n, ==, 4);
+        assert_line(others, 2, 1050, NULL, fault);
+}
+
+/* Over several files, and with a flood before it: the newest lines are kept, and it is said that there were more. */
+static void test_sleep_flood(Fixture *f, gconstpointer data) {
+        _cleanup_(kernel_lines_freep) KernelLines *lines = NULL;
+        uint64_t last = 0;
+
+        for (unsigned file = 0; file < 2; file++) {
+                g_autofree char *name = g_strdup_printf("%u.journal", file);
+
+                for (unsigned i = 0; i < 300; i++) {
+                        add(f, 1000 + 1000 * file + i, NULL, "PM: one of many");
+                        add(f, 1000 + 1000 * file + i, NULL, "somebody's firewall: IN=eth0 OUT=");
+                }
+                write_journal(f, name);
+        }
+        lines = read_sleep_since(f, 1000);
+        g_assert_true(lines->more);
+        g_assert_cmpuint(lines->n, <=, KERNEL_LOG_ENTRIES_MAX);
+        g_assert_cmpuint(lines->n, >=, KERNEL_LOG_ENTRIES_MAX / 2 - 1);
+        for (size_t i = 0; i < lines->n; i++) {
+                g_assert_cmpuint(lines->lines[i].monotonic_usec, >=, last);
+                last = lines->lines[i].monotonic_usec;
+                g_assert_cmpstr(lines->lines[i].text, ==, "PM: one of many");
+        }
+        g_assert_cmpuint(last, ==, 2299);
+}
+
+static void test_sleep_nothing(Fixture *f, gconstpointer data) {
+        _cleanup_(kernel_lines_freep) KernelLines *lines = NULL;
+
+        lines = read_sleep_since(f, 0);
+        g_assert_cmpuint(lines->n, ==, 0);
+        g_assert_false(lines->more);
+}
+
 int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/kernel-log/classify", test_classify);
         g_test_add_func("/kernel-log/address", test_address);
+        g_test_add_func("/kernel-log/of-sleep", test_of_sleep);
         g_test_add("/kernel-log/read", Fixture, NULL, setup, test_read, teardown);
         g_test_add("/kernel-log/rotated", Fixture, NULL, setup, test_rotated, teardown);
         g_test_add("/kernel-log/flood", Fixture, NULL, setup, test_flood, teardown);
         g_test_add("/kernel-log/bytes", Fixture, NULL, setup, test_bytes, teardown);
         g_test_add("/kernel-log/hostile", Fixture, NULL, setup, test_hostile, teardown);
         g_test_add("/kernel-log/nothing", Fixture, NULL, setup, test_nothing, teardown);
+        g_test_add("/kernel-log/sleep", Fixture, NULL, setup, test_sleep, teardown);
+        g_test_add("/kernel-log/sleep-flood", Fixture, NULL, setup, test_sleep_flood, teardown);
+        g_test_add("/kernel-log/sleep-nothing", Fixture, NULL, setup, test_sleep_nothing, teardown);
         return g_test_run();
 }
