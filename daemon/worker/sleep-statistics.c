@@ -13,6 +13,8 @@
 int verb_sleep_statistics(Work *w) {
         static const char *const names[] = { "success", "fail", "last_failed_dev", "last_failed_errno", "last_failed_step" };
 
+        if (!streq(w->target, "-"))
+                return work_fail(w, -EINVAL, "'%s' is no target of the statistics", w->target);
         for (size_t i = 0; i < ELEMENTSOF(names); i++) {
                 _cleanup_free_ char *path = NULL, *value = NULL;
 
