@@ -5,10 +5,14 @@
 
 #include "worker-driver.h"
 
+#include <sched.h>
 #include <signal.h>
 #include <sys/file.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 
+#include "util/fs.h"
 #include "util/words.h"
 #include "worker/end.h"
 
@@ -146,6 +150,7 @@ static void test_bad_words(void) {
                 "rescan 000000000000000000000000:01", "restore-decodes x", "keep 0000:01:00.0", "keep x vfio-pci",
                 "keep 0000:01:00.0 a/b", "keep 0000:01:00.0 a\\x0ab", "keep 0000:01:00.0 a\\x22b", "keep ../x vfio-pci",
                 "alarm rtc0", "alarm rtc 5", "alarm ../rtc0 5", "alarm rtc0 3601", "alarm rtc0 -1", "alarm rtc0 +5",
+                "sleep-statistics x", "sleep-statistics - fail",
         };
 
         for (size_t i = 0; i < ELEMENTSOF(steps); i++)
@@ -311,6 +316,107 @@ static void test_snapshot(void) {
         g_assert_null(strstr(some, "\nfunction "));
 }
 
+/* ---- the kernel's statistics of its sleep ---- */
+
+/* What this machine's kernel says, where it does: in the order of the names, as the files have it. */
+static void test_sleep_statistics(void) {
+        static const char *const names[] = { "success", "fail", "last_failed_dev", "last_failed_errno", "last_failed_step" };
+        g_autofree char *answer = driver_run("sleep-statistics -"), *text = NULL;
+        size_t size;
+        FILE *f = open_memstream(&text, &size);
+
+        g_assert_nonnull(f);
+        fputs("begin 1\n", f);
+        for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+                g_autofree char *path = g_build_filename("/sys/power/suspend_stats", names[i], NULL);
+                _cleanup_free_ char *value = NULL;
+
+                if (read_line_at(AT_FDCWD, path, &value) >= 0)
+                        words_write(f, "statistic", names[i], value, NULL);
+        }
+        fputs("ok 1\n", f);
+        g_assert_cmpint(fclose(f), ==, 0);
+        g_assert_cmpstr(answer, ==, text);
+}
+
+#define POWER_DIR "/sys/power"
+#define NO_NAMESPACE 77
+
+/* In a process of its own, for which this directory is /sys/power. False: the machine lets nobody do that. */
+static bool expect_statistics(const char *power, const char *expected) {
+        siginfo_t info = {};
+        pid_t pid = fork();
+
+        g_assert_cmpint(pid, >=, 0);
+        if (pid == 0) {
+                g_autofree char *answer = NULL;
+
+                (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+                if ((unshare(CLONE_NEWNS) < 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0) ||
+                    mount("", "/", "", MS_REC | MS_PRIVATE, NULL) < 0 || mount(power, POWER_DIR, "", MS_BIND, NULL) < 0)
+                        _exit(NO_NAMESPACE);
+                answer = driver_run("sleep-statistics -");
+                g_assert_cmpstr(answer, ==, expected);
+                _exit(0);
+        }
+        g_assert_cmpint(waitid(P_PID, (id_t) pid, &info, WEXITED), ==, 0);
+        g_assert_cmpint(info.si_code, ==, CLD_EXITED);
+        if (info.si_status == NO_NAMESPACE)
+                return false;
+        g_assert_cmpint(info.si_status, ==, 0);
+        return true;
+}
+
+static void put_statistic(const char *power, const char *name, const char *text) {
+        g_autofree char *path = g_build_filename(power, "suspend_stats", name, NULL);
+
+        g_assert_true(g_file_set_contents(path, text, -1, NULL));
+}
+
+static void remove_statistics(const char *power) {
+        g_autofree char *stats = g_build_filename(power, "suspend_stats", NULL);
+        g_autoptr(GDir) dir = g_dir_open(stats, 0, NULL);
+        const char *name;
+
+        while (dir && (name = g_dir_read_name(dir))) {
+                g_autofree char *path = g_build_filename(stats, name, NULL);
+
+                g_assert_cmpint(unlink(path), ==, 0);
+        }
+        (void) rmdir(stats);
+        g_assert_cmpint(rmdir(power), ==, 0);
+}
+
+/* None at all, all, some of them empty, and one that no line has room for. */
+static void test_sleep_statistics_files(void) {
+        g_autofree char *power = g_dir_make_tmp("gpuptd-test-XXXXXX", NULL), *dir = g_build_filename(power, "suspend_stats", NULL);
+        g_autofree char *huge = g_strnfill(5000, 'x');
+
+        if (!expect_statistics(power, "begin 1\nok 1\n")) {
+                g_test_skip("No mount namespace for a /sys/power of the test's own");
+                remove_statistics(power);
+                return;
+        }
+        g_assert_cmpint(mkdir(dir, 0700), ==, 0);
+        g_assert_true(expect_statistics(power, "begin 1\nok 1\n"));
+        put_statistic(power, "success", "12\n");
+        put_statistic(power, "failed_freeze", "7\n");
+        put_statistic(power, "fail", "1\n");
+        put_statistic(power, "last_failed_dev", "0000:01:00.0\n");
+        put_statistic(power, "last_failed_errno", "-16\n");
+        put_statistic(power, "last_failed_step", "suspend noirq\n");
+        g_assert_true(expect_statistics(power, "begin 1\nstatistic success 12\nstatistic fail 1\nstatistic last_failed_dev 0000:01:00.0\n"
+                                               "statistic last_failed_errno -16\nstatistic last_failed_step suspend\\x20noirq\nok 1\n"));
+        put_statistic(power, "last_failed_dev", "\n");
+        put_statistic(power, "last_failed_step", "");
+        put_statistic(power, "success", huge);
+        g_assert_true(expect_statistics(power, "begin 1\nstatistic fail 1\nstatistic last_failed_dev \\-\n"
+                                               "statistic last_failed_errno -16\nstatistic last_failed_step \\-\nok 1\n"));
+        remove_statistics(power);
+}
+
+/* ---- ending processes ---- */
+
 /* A child of this process that waits until it is ended. */
 static pid_t start_child(bool stubborn) {
         int fds[2];
@@ -393,6 +499,8 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/worker/lock", test_lock);
         g_test_add_func("/worker/command-line", test_command_line);
         g_test_add_func("/worker/snapshot", test_snapshot);
+        g_test_add_func("/worker/sleep-statistics", test_sleep_statistics);
+        g_test_add_func("/worker/sleep-statistics-files", test_sleep_statistics_files);
         g_test_add_func("/worker/end", test_end);
         g_test_add_func("/worker/end-refuses", test_end_refuses);
         return g_test_run();
