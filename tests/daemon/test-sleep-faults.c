@@ -134,6 +134,33 @@ static void test_card_unbound(void) {
         assert_next_sleep(s);
 }
 
+/* The wake has numbered the bus anew, and another card answers at its address: nothing is done to that one. */
+static void test_card_exchanged(void) {
+        g_autoptr(Scene) s = sleep_scene("VirtualMachine=shutdown\nGpu=unbind");
+        g_autoptr(SimRecorder) signals = NULL;
+        g_autofree char *text = NULL, *before = NULL;
+        char *ids;
+
+        (void) vm_opens(s);
+        vm_can("restart");
+        g_assert_cmpstr(gate(s, "PrepareSleep"), ==, "");
+        sim_daemon_kill(s->m);
+        g_assert_true(g_file_get_contents("/var/lib/gpuptd/sleep", &text, NULL, NULL));
+        ids = strstr(text, "card " CARD " 10de:");
+        g_assert_nonnull(ids);
+        memcpy(ids + strlen("card " CARD " "), "1002", 4);
+        put_file("/var/lib/gpuptd/sleep", text);
+        before = g_strdup(sim_dump(s->m));
+        signals = sim_recorder_new(s->m);
+        scene_start(s);
+        g_assert_cmpstr(host_job_end(s, signals), ==, "failed Failed");
+        g_assert_cmpstr(sim_dump(s->m), ==, before);
+        g_assert_cmpstr(vm_log(s), ==, "shutdown");
+        assert_has(last_sleep(s, ""), "Another card is at its address");
+        assert_end(s, detach(s, CARD, ""), "done", "");
+        assert_next_sleep(s);
+}
+
 /* ---- cards on the way ---- */
 
 /* A driver that does not let go: the host stays awake. */
@@ -344,6 +371,7 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/sleep-faults/card-gone", test_card_gone);
         g_test_add_func("/sleep-faults/card-dead", test_card_dead);
         g_test_add_func("/sleep-faults/card-unbound", test_card_unbound);
+        g_test_add_func("/sleep-faults/card-exchanged", test_card_exchanged);
         g_test_add_func("/sleep-faults/write-hangs", test_write_hangs);
         g_test_add_func("/sleep-faults/unreachable", test_unreachable);
         g_test_add_func("/sleep-faults/job-runs", test_job_runs);
