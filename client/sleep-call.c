@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* sleep-call: the two calls that stand between this host and its sleep. An answer of gpuptd is final, and takes as long as
- * it takes; that of the bus in its place means that gpuptd is not there. One that was there and went is waited for, since
- * it may have been in the middle of it. Decides by who answered, not by the name of the error: gpuptd may hand on what
- * somebody else told it, and that is still its answer. All that is said is one line, for the journal. */
+/* sleep-call: the two calls that stand between this host and its sleep. An answer of gpuptd is final, and takes
+ * as long as it takes; that of the bus in its place means that gpuptd is not there. One that was there and went
+ * is waited for, since it may have been in the middle of it. Decides by who answered, not by the name of the
+ * error: gpuptd may hand on what somebody else told it, and that is still its answer. All that is said is one
+ * line, for the journal. */
 
 #include "client/sleep-call.h"
 

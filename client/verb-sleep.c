@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* sleep: what has become of the last sleep, on one page; and the two words that gpuptd-sleep.service says before and after
- * each. */
+/* sleep: what has become of the last sleep, on one page; and the two words that gpuptd-sleep.service says before
+ * and after each. */
 
 #include <inttypes.h>
 
@@ -107,8 +107,8 @@ static const char *format_duration(char buffer[static DURATION_MAX], uint64_t us
         return buffer;
 }
 
-/* One phase after the other began: how long that took; when it was, if the clock was set back meanwhile or the begin is
- * not known. */
+/* One phase after the other began: how long that took; when it was, if the clock was set back meanwhile or the
+ * begin is not known. */
 static void print_after(const char *label, uint64_t from, uint64_t to) {
         char stamp[TIMESTAMP_MAX], duration[DURATION_MAX];
 

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* findings-sleep: what would become of the cards, and of the VMs that have them, if the host slept now: gpuptd.sleep(7). It reads the policy and
- * asks sleep-decision.h; what really happens then is the coordinator's business (sleep.h). */
+/* findings-sleep: what would become of the cards, and of the VMs that have them, if the host slept now:
+ * gpuptd.sleep(7). It reads the policy and asks sleep-decision.h; what really happens then is the coordinator's
+ * business (sleep.h). */
 
 #include "findings-check.h"
 #include "sleep-decision.h"
 
-/* From here on systemd-sleep freezes user.slice for every kind of sleep; before only for suspend-then-hibernate (systemd's NEWS,
- * src/sleep/sleep.c run()). */
+/* From here on systemd-sleep freezes user.slice for every kind of sleep; before only for suspend-then-hibernate
+ * (systemd's NEWS, src/sleep/sleep.c run()). */
 #define FREEZES_SINCE 256U
 
 /* As "[s2idle] deep", of which the one in brackets is in use: kernel/power/main.c mem_sleep_show(). */

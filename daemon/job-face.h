@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* job-face: what others see of a job, whatever it is made of: one on a GPU (job.h), or that of the whole host around a sleep
- * (sleep-job.h). The bus and the list of jobs know this alone. */
+/* job-face: what others see of a job, whatever it is made of: one on a GPU (job.h), or that of the whole host
+ * around a sleep (sleep-job.h). The bus and the list of jobs know this alone. */
 
 #include "gpu.h"
 

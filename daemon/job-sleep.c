@@ -3,10 +3,11 @@
 /* job-sleep: a job and the sleep of the host.
  *
  * From the first write to the end the host does not sleep, except while the job waits for people, which may take
- * minutes. A sleep that begins then has the job undone (job_give_way()), as long as somebody holds the host for that. When nobody does any
- * more, the job writes nothing before the host has woken, neither forward nor back: logind grants no lock until then
- * (login/logind-dbus.c method_inhibit()), and a write that hangs would keep the kernel from freezing the worker. Who has the lock
- * goes on: somebody has overruled it, and half-way is no place to sleep. */
+ * minutes. A sleep that begins then has the job undone (job_give_way()), as long as somebody holds the host for
+ * that. When nobody does any more, the job writes nothing before the host has woken, neither forward nor back:
+ * logind grants no lock until then (login/logind-dbus.c method_inhibit()), and a write that hangs would keep the
+ * kernel from freezing the worker. Who has the lock goes on: somebody has overruled it, and half-way is no place
+ * to sleep. */
 
 #include "job-internal.h"
 

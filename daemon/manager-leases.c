@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* manager-leases: the leases on all GPUs. A released one is followed by the attach, as soon as nothing is in its way. */
+/* manager-leases: the leases on all GPUs. A released one is followed by the attach, as soon as nothing is in its
+ * way. */
 
 #include "manager.h"
 

@@ -2,9 +2,10 @@
 
 /* plan-phase: the last plan of a VM phase, when the card is there and well (job-ladder.c has seen to that).
  *
- * For cards that work once per boot unless they leave the bus while the guest still has them: the display function first, then its
- * companions, each as far as the guest lets go (report of an AMD APU; drivers/vfio/vfio_main.c vfio_unregister_group_dev()
- * asks the guest every ten seconds). This is the one operation that may touch a card which a VM has open. */
+ * For cards that work once per boot unless they leave the bus while the guest still has them: the display
+ * function first, then its companions, each as far as the guest lets go (report of an AMD APU;
+ * drivers/vfio/vfio_main.c vfio_unregister_group_dev() asks the guest every ten seconds). This is the one
+ * operation that may touch a card which a VM has open. */
 
 #include "plan-builder.h"
 
@@ -37,8 +38,8 @@ static void add_each_detached(Builder *b, Verb verb) {
         }
 }
 
-/* What the host uses is not the VM's, and stays. Whatever finds the rest again before the phase after the stop must not give it to
- * the host's driver. */
+/* What the host uses is not the VM's, and stays. Whatever finds the rest again before the phase after the stop
+ * must not give it to the host's driver. */
 static int add_pre_stop(Builder *b) {
         bool any = false;
 
@@ -65,9 +66,9 @@ static int add_post_stop(Builder *b) {
         return b->r;
 }
 
-/* Nobody may have it open, since then the unbind would not return; the driver link goes first, so that a removal cannot meet a
- * VM. Nothing binds it meanwhile: it is overridden, also where VFIO has it by its ids (vfio-pci.ids=), and the rule of udev keeps what a
- * rescan finds. */
+/* Nobody may have it open, since then the unbind would not return; the driver link goes first, so that a removal
+ * cannot meet a VM. Nothing binds it meanwhile: it is overridden, also where VFIO has it by its ids
+ * (vfio-pci.ids=), and the rule of udev keeps what a rescan finds. */
 static int add_pre_sleep(Builder *b) {
         bool any = false;
 
@@ -95,7 +96,8 @@ static int add_pre_sleep(Builder *b) {
         return b->r;
 }
 
-/* A display that has come from VFIO, and that no driver of the host's has had since, needs nothing of what BeforeVfio= is for. */
+/* A display that has come from VFIO, and that no driver of the host's has had since, needs nothing of what
+ * BeforeVfio= is for. */
 static int detach_as_it_was(Builder *b) {
         const Function *display = builder_display(b);
         const PlanInput *in = b->in;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* session-freezer: asks systemd1 what its systemd-sleep does to the sessions of users: which version it is (since 256 it freezes user.slice for
- * every kind of sleep, src/sleep/sleep.c run()), and whether the environment of systemd-suspend.service switches that off. It judges
- * nothing. */
+/* session-freezer: asks systemd1 what its systemd-sleep does to the sessions of users: which version it is
+ * (since 256 it freezes user.slice for every kind of sleep, src/sleep/sleep.c run()), and whether the
+ * environment of systemd-suspend.service switches that off. It judges nothing. */
 
 #include <systemd/sd-bus.h>
 
@@ -16,7 +16,8 @@ typedef struct SessionFreezerAnswer {
         bool off;
 } SessionFreezerAnswer;
 
-/* Called once, never from within, at the latest after two seconds with what is known then. It is freed after the call. */
+/* Called once, never from within, at the latest after two seconds with what is known then. It is freed after the
+ * call. */
 typedef void (*session_freezer_handler_t)(const SessionFreezerAnswer *answer, void *userdata);
 
 int session_freezer_ask(sd_bus *bus, session_freezer_handler_t handler, void *userdata, SessionFreezer **ret);

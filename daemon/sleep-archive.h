@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* sleep-archive: records of sleeps on disk: STATE_DIR/sleep, the one that is not over, and STATE_DIR/sleep-reports/NUMBER, the last
- * SLEEP_REPORTS_MAX that are. They outlive the boot. */
+/* sleep-archive: records of sleeps on disk: STATE_DIR/sleep, the one that is not over, and
+ * STATE_DIR/sleep-reports/NUMBER, the last SLEEP_REPORTS_MAX that are. They outlive the boot. */
 
 #include "sleep-record.h"
 

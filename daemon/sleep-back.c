@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* sleep-back: the way out of the sleep, and the way back from a sleep that does not come. What is on the bus is looked at first; then every
- * card is made well and brought to where it was; then the VMs, the last one first. What was done may have been undone by somebody
- * else meanwhile, so nothing is taken for granted but what is seen now. A VM whose card is not well is not let loose on it. */
+/* sleep-back: the way out of the sleep, and the way back from a sleep that does not come. What is on the bus is
+ * looked at first; then every card is made well and brought to where it was; then the VMs, the last one first.
+ * What was done may have been undone by somebody else meanwhile, so nothing is taken for granted but what is
+ * seen now. A VM whose card is not well is not let loose on it. */
 
 #include "sleep-internal.h"
 
@@ -38,7 +39,8 @@ static int add_cards(Sleep *s) {
         if (!s->cards)
                 return -ENOMEM;
         for (size_t i = 0; i < s->record->n_cards; i++) {
-                s->cards[i] = (CardWork) { .sleep = s, .address = strdup(s->record->cards[i].address), .step = CARD_WAITS };
+                s->cards[i] =
+                        (CardWork){ .sleep = s, .address = strdup(s->record->cards[i].address), .step = CARD_WAITS };
                 if (!s->cards[i].address)
                         return -ENOMEM;
                 s->n_cards++;
@@ -88,7 +90,8 @@ static void settle(CardWork *c, const Gpu *g, SleepStage stage, const char *mess
         if (message)
                 (void) free_and_strdup(&card->message, message);
         if (stage == SLEEP_STAGE_LEFT)
-                sleep_log(c->sleep, LOG_ERR, NULL, c->address, "%s is not as it was: %s", c->address, strempty(message));
+                sleep_log(c->sleep, LOG_ERR, NULL, c->address, "%s is not as it was: %s", c->address,
+                          strempty(message));
         (void) sleep_store(c->sleep);
         sleep_poke(c->sleep);
 }
@@ -162,7 +165,8 @@ static void begin_card(CardWork *c, Gpu *g) {
         bool was_with_vfio = card->before == GPU_DETACHED || card->before == GPU_ASSIGNED;
 
         /* What has not changed since needs no look. */
-        if (!was_with_vfio || (s->record->phase == SLEEP_UNDOING && !is_owed(card->stage) && g && g->state == card->before))
+        if (!was_with_vfio ||
+            (s->record->phase == SLEEP_UNDOING && !is_owed(card->stage) && g && g->state == card->before))
                 settle(c, g, SLEEP_STAGE_RESTORED, NULL);
         else if (!g)
                 settle(c, NULL, SLEEP_STAGE_LEFT, "It is not there any more.");
@@ -175,14 +179,16 @@ static void begin_card(CardWork *c, Gpu *g) {
         else if (g->state == GPU_ASSIGNED)
                 examine(c, g);
         else if (card->action == GPU_SLEEP_HOST && !is_with_vfio(g))
-                start(c, g, card, s->record->phase == SLEEP_RESUMING && c->rounds == 0 ? OPERATION_RECOVER : OPERATION_DETACH);
+                start(c, g, card,
+                      s->record->phase == SLEEP_RESUMING && c->rounds == 0 ? OPERATION_RECOVER : OPERATION_DETACH);
         else
                 start(c, g, card, OPERATION_PHASE);
 }
 
 static void end_job_on(CardWork *c, Gpu *g) {
         bool known = g && g->last_job.id == c->job, done = known && g->last_job.result == RESULT_DONE;
-        const char *message = known && !isempty(g->last_job.message) ? g->last_job.message : "What brings it back has failed.";
+        const char *message =
+                known && !isempty(g->last_job.message) ? g->last_job.message : "What brings it back has failed.";
 
         if (g && g->job)
                 return;
@@ -233,7 +239,8 @@ static void vm_is_through(Sleep *s, SleepStage stage, const char *format, ...) {
                 free(message);
         v->stage = stage;
         if (stage == SLEEP_STAGE_LEFT)
-                sleep_log(s, LOG_ERR, NULL, v->gpus ? v->gpus[0] : NULL, "the VM %s is not as it was: %s", v->name, v->message);
+                sleep_log(s, LOG_ERR, NULL, v->gpus ? v->gpus[0] : NULL, "the VM %s is not as it was: %s", v->name,
+                          v->message);
         (void) sleep_store(s);
         s->back_vm--;
         sleep_poke(s);
@@ -288,7 +295,8 @@ static int on_ask_again(sd_event_source *source, uint64_t usec, void *userdata) 
 /* Not where the host wants to sleep again: then it is through. */
 static bool be_patient(Sleep *s) {
         return sleep_now(s) < s->patience && !sleep_is_awaited(s) &&
-               sd_event_add_time_relative(s->m->event, &s->ask_again, CLOCK_MONOTONIC, ASK_AGAIN_USEC, 0, on_ask_again, s) >= 0;
+               sd_event_add_time_relative(s->m->event, &s->ask_again, CLOCK_MONOTONIC, ASK_AGAIN_USEC, 0, on_ask_again,
+                                          s) >= 0;
 }
 
 /* By how it is now: what was asked for may have come late, or not at all, and others may have done something. */
@@ -303,7 +311,8 @@ static void on_status(const VmAnswer *a, const char *adapter, bool joined, void 
                 vm_is_through(s, SLEEP_STAGE_LEFT, "It does not say how it is: %s", a->reason);
         else if (a->state == VM_RUNNING)
                 vm_is_through(s, SLEEP_STAGE_RESTORED, "%s", "");
-        else if ((a->state == VM_PAUSED && v->action == VM_ACTION_PAUSE) || (a->state == VM_SUSPENDED && v->action == VM_ACTION_SUSPEND) ||
+        else if ((a->state == VM_PAUSED && v->action == VM_ACTION_PAUSE) ||
+                 (a->state == VM_SUSPENDED && v->action == VM_ACTION_SUSPEND) ||
                  (a->state == VM_OFF && vm_action_ends_vm(v->action)))
                 bring_back(s, vm_action_undo(v->action));
         else if (a->state == VM_GONE)
@@ -330,7 +339,8 @@ static bool bring_vms(Sleep *s) {
                 if (!is_owed(v->stage))
                         s->back_vm--;
                 else if (sick)
-                        vm_is_through(s, SLEEP_STAGE_LEFT, "It was not let loose on %s, which is not well: %s", sick->address, sick->message);
+                        vm_is_through(s, SLEEP_STAGE_LEFT, "It was not let loose on %s, which is not well: %s",
+                                      sick->address, sick->message);
                 else
                         (void) ask(s, VM_STATUS, sleep_next_call(s, 1), QUESTION_SEC, on_status);
         }

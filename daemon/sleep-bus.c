@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* sleep-bus: the sleep of the host on the bus: the two calls of the gate, and the property LastSleep. Both calls are root's alone, and wait
- * for as long as it takes. */
+/* sleep-bus: the sleep of the host on the bus: the two calls of the gate, and the property LastSleep. Both calls
+ * are root's alone, and wait for as long as it takes. */
 
 #include "bus.h"
 #include "dbus/errors.h"
@@ -59,7 +59,9 @@ static int check_root(sd_bus_message *message, sd_bus_error *error) {
                 r = sd_bus_creds_get_euid(creds, &uid);
         if (r < 0)
                 return r;
-        return uid == 0 ? 0 : sd_bus_error_set(error, SD_BUS_ERROR_ACCESS_DENIED, "Only root may say that the host sleeps.");
+        return uid == 0 ? 0
+                        : sd_bus_error_set(error, SD_BUS_ERROR_ACCESS_DENIED,
+                                           "Only root may say that the host sleeps.");
 }
 
 static int call_new(Manager *m, sd_bus_message *message, SleepCall **ret, sd_bus_error *error) {
@@ -73,7 +75,8 @@ static int call_new(Manager *m, sd_bus_message *message, SleepCall **ret, sd_bus
         LIST_FOREACH(calls, i, m->sleep_calls)
                 n++;
         if (n >= CALLS_MAX)
-                return sd_bus_error_set(error, SD_BUS_ERROR_LIMITS_EXCEEDED, "Too many calls wait for the sleep of the host already.");
+                return sd_bus_error_set(error, SD_BUS_ERROR_LIMITS_EXCEEDED,
+                                        "Too many calls wait for the sleep of the host already.");
         c = calloc(1, sizeof(SleepCall));
         if (!c)
                 return -ENOMEM;
@@ -231,8 +234,8 @@ static void write_last_sleep(Sink *s, const SleepRecord *record) {
         sink_close(s);
 }
 
-int sleep_bus_property_last(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
-                            void *userdata, sd_bus_error *error) {
+int sleep_bus_property_last(sd_bus *bus, const char *path, const char *interface, const char *property,
+                            sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         Manager *m = ASSERT_PTR(userdata);
         Sink s = { .message = reply };
 
@@ -240,8 +243,8 @@ int sleep_bus_property_last(sd_bus *bus, const char *path, const char *interface
         return s.r;
 }
 
-int sleep_bus_property_sleeping(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
-                                void *userdata, sd_bus_error *error) {
+int sleep_bus_property_sleeping(sd_bus *bus, const char *path, const char *interface, const char *property,
+                                sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         Manager *m = ASSERT_PTR(userdata);
 
         return sd_bus_message_append(reply, "b", sleep_in_progress(m->sleep));

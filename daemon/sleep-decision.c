@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* sleep-decision: a VM's way into the sleep of its host is chosen in two steps: what its policy would do; and, where that is
- * a veto, what the lid, the battery and OnError= make of it.
+/* sleep-decision: a VM's way into the sleep of its host is chosen in two steps: what its policy would do; and,
+ * where that is a veto, what the lid, the battery and OnError= make of it.
  *
- * Why there has to be one at all: vfio-pci has no system sleep callbacks (drivers/vfio/pci/vfio_pci_core.c vfio_pci_core_pm_ops),
- * so the kernel suspends the host under the guest, its card loses its memory and state, and no error is reported. */
+ * Why there has to be one at all: vfio-pci has no system sleep callbacks (drivers/vfio/pci/vfio_pci_core.c
+ * vfio_pci_core_pm_ops), so the kernel suspends the host under the guest, its card loses its memory and state,
+ * and no error is reported. */
 
 #include "sleep-decision.h"
 
@@ -87,13 +88,18 @@ static int decide_auto(const VmQuestion *q, VmDecision *d) {
         else if (q->policy->restartable && can->restart)
                 d->action = VM_ACTION_SHUTDOWN;
         else if (q->policy->restartable)
-                return veto(d, "%s can neither sleep on its disk (%s) nor in its memory (%s), and could not be started again after it is shut "
-                            "down (%s).", q->name, or_unknown(can->s4 ? can->hint_restart : can->hint_s4), or_unknown(can->hint_s3),
+                return veto(d,
+                            "%s can neither sleep on its disk (%s) nor in its memory (%s), and could not be started "
+                            "again after it is shut "
+                            "down (%s).",
+                            q->name, or_unknown(can->s4 ? can->hint_restart : can->hint_s4), or_unknown(can->hint_s3),
                             or_unknown(can->hint_restart));
         else
-                return veto(d, "%s can neither sleep on its disk (%s) nor in its memory (%s). Allow it one of the two, or let it be shut down "
-                            "and started again with Restartable=yes.", q->name, or_unknown(can->s4 ? can->hint_restart : can->hint_s4),
-                            or_unknown(can->hint_s3));
+                return veto(d,
+                            "%s can neither sleep on its disk (%s) nor in its memory (%s). Allow it one of the two, "
+                            "or let it be shut down "
+                            "and started again with Restartable=yes.",
+                            q->name, or_unknown(can->s4 ? can->hint_restart : can->hint_s4), or_unknown(can->hint_s3));
         return 0;
 }
 
@@ -127,7 +133,8 @@ static int decide_by_policy(const VmQuestion *q, VmDecision *d) {
         VmPolicy policy = q->policy->vm;
 
         if (policy == VM_POLICY_INHIBIT)
-                return veto(d, "%s has the card, and the host is not to sleep then (VirtualMachine=inhibit).", q->name);
+                return veto(d, "%s has the card, and the host is not to sleep then (VirtualMachine=inhibit).",
+                            q->name);
         if (policy == VM_POLICY_IGNORE)
                 return 0;
         if (q->stranger)
@@ -138,7 +145,8 @@ static int decide_by_policy(const VmQuestion *q, VmDecision *d) {
         case VM_PAUSED:
                 if (policy == VM_POLICY_PAUSE)
                         return 0;
-                return veto(d, "%s is paused, so its guest cannot be asked to sleep. Let it go on, or end it.", q->name);
+                return veto(d, "%s is paused, so its guest cannot be asked to sleep. Let it go on, or end it.",
+                            q->name);
         case VM_BUSY:
                 return veto(d, "%s is being started, saved or moved.", q->name);
         case VM_CRASHED:
@@ -196,16 +204,19 @@ int sleep_decide(const VmQuestion *q, VmDecision *ret) {
         return 0;
 }
 
-int sleep_decide_after_failure(const VmQuestion *q, const VmDecision *was, bool in_time, const char *failure, VmDecision *ret) {
+int sleep_decide_after_failure(const VmQuestion *q, const VmDecision *was, bool in_time, const char *failure,
+                               VmDecision *ret) {
         VmDecision d = {};
 
-        if (veto(&d, "%s could not be brought to its sleep (%s): %s.", q->name, vm_action_to_string(was->action), failure) < 0)
+        if (veto(&d, "%s could not be brought to its sleep (%s): %s.", q->name, vm_action_to_string(was->action),
+                 failure) < 0)
                 return -ENOMEM;
         if (was->kill && was->action != VM_ACTION_KILL)
                 end_it(q, &d);
         else
                 soften(q, &d);
-        /* Nothing is tried twice, and nothing after the strongest there is; a guest is not asked when there is no time to wait for it. */
+        /* Nothing is tried twice, and nothing after the strongest there is; a guest is not asked when there is
+         * no time to wait for it. */
         if (was->action == VM_ACTION_KILL) {
                 d.action = VM_ACTION_NONE;
                 d.kill = false;

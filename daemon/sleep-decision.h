@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* sleep-decision: what is done to a VM that has a GPU before the host sleeps: policy, what the VM can, and what the host lives on in;
- * an action or a veto with its sentence out. Pure. */
+/* sleep-decision: what is done to a VM that has a GPU before the host sleeps: policy, what the VM can, and what
+ * the host lives on in; an action or a veto with its sentence out. Pure. */
 
 #include "sleep-policy.h"
 #include "vm-answer.h"
@@ -52,7 +52,8 @@ typedef struct VmDecision {
 /* Whether the answer depends on what the VM can. */
 bool sleep_needs_capabilities(const SleepPolicy *p);
 int sleep_decide(const VmQuestion *q, VmDecision *ret);
-/* What follows when the action has failed, for that reason: a stronger action, a veto, or neither. in_time: there is still time to
- * wait for a guest. */
-int sleep_decide_after_failure(const VmQuestion *q, const VmDecision *was, bool in_time, const char *failure, VmDecision *ret);
+/* What follows when the action has failed, for that reason: a stronger action, a veto, or neither. in_time:
+ * there is still time to wait for a guest. */
+int sleep_decide_after_failure(const VmQuestion *q, const VmDecision *was, bool in_time, const char *failure,
+                               VmDecision *ret);
 void vm_decision_done(VmDecision *d);

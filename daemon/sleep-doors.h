@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* sleep-doors: which sleep a message is about. A sleep is announced twice, by logind's PrepareForSleep and by the gate unit, in
- * either order or by one of them alone, and ended twice as well; the end of one may come late, when the next one has begun. So each
- * cycle of sleep and wake knows which doors have opened for it, an opening joins the newest cycle or begins one, and a close
- * acts upon the oldest cycle that has the door open. Pure. */
+/* sleep-doors: which sleep a message is about. A sleep is announced twice, by logind's PrepareForSleep and by
+ * the gate unit, in either order or by one of them alone, and ended twice as well; the end of one may come late,
+ * when the next one has begun. So each cycle of sleep and wake knows which doors have opened for it, an opening
+ * joins the newest cycle or begins one, and a close acts upon the oldest cycle that has the door open. Pure. */
 
 #include "util/cleanup.h"
 
@@ -34,8 +34,8 @@ typedef enum SleepOpening {
 
 /* A cycle of which a door has been closed is ending, and is not joined any more. */
 SleepOpening sleep_cycles_open(SleepCycles *c, SleepDoor door, unsigned *ret_id);
-/* The id of the cycle that a door was closed of, and whether it is its first; 0: none has it open. A cycle whose doors are all
- * closed is forgotten. */
+/* The id of the cycle that a door was closed of, and whether it is its first; 0: none has it open. A cycle whose
+ * doors are all closed is forgotten. */
 unsigned sleep_cycles_close(SleepCycles *c, SleepDoor door, bool *ret_first);
 /* Whether a door of that cycle is open. */
 bool sleep_cycles_is_open(const SleepCycles *c, unsigned id, SleepDoor door);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* sleep-evidence: what the kernel has to say about a sleep: its lines from the first announcement to the end of the way back, for how long
- * the host slept, and, where it did not although nobody here kept it awake, what the kernel itself says went wrong. */
+/* sleep-evidence: what the kernel has to say about a sleep: its lines from the first announcement to the end of
+ * the way back, for how long the host slept, and, where it did not although nobody here kept it awake, what the
+ * kernel itself says went wrong. */
 
 #include "sleep-internal.h"
 
@@ -18,9 +19,11 @@ static uint64_t clock_usec(clockid_t clock) {
         return (uint64_t) t.tv_sec * 1000000 + (uint64_t) t.tv_nsec / 1000;
 }
 
-/* CLOCK_MONOTONIC stands still while the host sleeps, CLOCK_BOOTTIME does not. What is left is the time between two readings. */
+/* CLOCK_MONOTONIC stands still while the host sleeps, CLOCK_BOOTTIME does not. What is left is the time between
+ * two readings. */
 uint64_t sleep_measure(const SleepRecord *r) {
-        uint64_t awake = clock_usec(CLOCK_MONOTONIC) - r->began_monotonic, all = clock_usec(CLOCK_BOOTTIME) - r->began_boottime;
+        uint64_t awake = clock_usec(CLOCK_MONOTONIC) - r->began_monotonic,
+                 all = clock_usec(CLOCK_BOOTTIME) - r->began_boottime;
 
         return all > awake + 1000 ? all - awake : 0;
 }
@@ -84,7 +87,8 @@ bool sleep_evidence_take(Sleep *s) {
                 return false;
         if (!s->evidence_taken) {
                 record->asleep_usec = sleep_measure(record);
-                if (record->phase == SLEEP_RESUMING && record->asleep_usec == 0 && !record->vetoed && ask_statistics(s))
+                if (record->phase == SLEEP_RESUMING && record->asleep_usec == 0 && !record->vetoed &&
+                    ask_statistics(s))
                         return false;
         }
         s->evidence_taken = false;

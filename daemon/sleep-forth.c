@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* sleep-forth: the way into the sleep. First everything is looked at, and every VM asked, without touching anything; then, if nothing
- * speaks against it, the VMs go to their sleep, and after them the cards that they have let go of. */
+/* sleep-forth: the way into the sleep. First everything is looked at, and every VM asked, without touching
+ * anything; then, if nothing speaks against it, the VMs go to their sleep, and after them the cards that they
+ * have let go of. */
 
 #include "sleep-internal.h"
 
@@ -63,12 +64,14 @@ static bool is_in_the_way(Sleep *s, const Gpu *g) {
         if (policy_of(g)->on_error == SLEEP_ERROR_CONTINUE)
                 return false;
         if (g->state == GPU_STUCK || g->stuck_job)
-                sleep_veto(s, g->address, GPUPT_ERROR_STUCK, "%s is stuck, and the kernel could not freeze the task that waits for it. %s",
-                           g->address, strempty(g->stuck));
+                sleep_veto(s, g->address, GPUPT_ERROR_STUCK,
+                           "%s is stuck, and the kernel could not freeze the task that waits for it. %s", g->address,
+                           strempty(g->stuck));
         else if (g->state == GPU_UNREACHABLE)
-                sleep_veto(s, g->address, GPUPT_ERROR_UNREACHABLE,
-                           "%s does not answer, and would perhaps not let the host wake. Try gpuptctl recover %s first.", g->address,
-                           g->address);
+                sleep_veto(
+                        s, g->address, GPUPT_ERROR_UNREACHABLE,
+                        "%s does not answer, and would perhaps not let the host wake. Try gpuptctl recover %s first.",
+                        g->address, g->address);
         return s->record->vetoed;
 }
 
@@ -77,7 +80,8 @@ static void give_up_looking(CardWork *c) {
         c->scan = scan_waiter_free(c->scan);
         c->census = census_waiter_free(c->census);
         c->step = CARD_SETTLED;
-        sleep_log(c->sleep, LOG_WARNING, NULL, c->address, "%s could not be looked at in time, and is left as it is.", c->address);
+        sleep_log(c->sleep, LOG_WARNING, NULL, c->address, "%s could not be looked at in time, and is left as it is.",
+                  c->address);
 }
 
 static int on_look_limit(sd_event_source *source, uint64_t usec, void *userdata) {
@@ -92,11 +96,11 @@ static int on_look_limit(sd_event_source *source, uint64_t usec, void *userdata)
                 if (g && policy_of(g)->on_error == SLEEP_ERROR_CONTINUE)
                         give_up_looking(s->cards + i);
                 else if (g && g->job)
-                        sleep_veto(s, g->address, GPUPT_ERROR_BUSY, "The job %u (%s) on %s does not end.", g->job->intent->id,
-                                   operation_to_string(g->job->intent->operation), g->address);
+                        sleep_veto(s, g->address, GPUPT_ERROR_BUSY, "The job %u (%s) on %s does not end.",
+                                   g->job->intent->id, operation_to_string(g->job->intent->operation), g->address);
                 else
-                        sleep_veto(s, s->cards[i].address, GPUPT_ERROR_TIMEOUT, "The state of %s could not be read in time.",
-                                   s->cards[i].address);
+                        sleep_veto(s, s->cards[i].address, GPUPT_ERROR_TIMEOUT,
+                                   "The state of %s could not be read in time.", s->cards[i].address);
         }
         sleep_poke(s);
         return 0;
@@ -116,7 +120,8 @@ int sleep_forth_begin(Sleep *s) {
         }
         if (s->n_cards == 0 || s->record->vetoed)
                 return 0;
-        return sd_event_add_time_relative(s->m->event, &s->look_limit, CLOCK_MONOTONIC, LOOK_USEC, 0, on_look_limit, s);
+        return sd_event_add_time_relative(s->m->event, &s->look_limit, CLOCK_MONOTONIC, LOOK_USEC, 0, on_look_limit,
+                                          s);
 }
 
 /* ---- looking ---- */
@@ -138,12 +143,14 @@ static void on_counted(int error, const Holders *holders, void *userdata) {
         c->census = NULL;
         c->step = CARD_LOOKED;
         if (error < 0 && g && policy_of(g)->on_error == SLEEP_ERROR_VETO)
-                sleep_veto(s, c->address, GPUPT_ERROR_TIMEOUT, "Who has %s could not be found out in time.", c->address);
+                sleep_veto(s, c->address, GPUPT_ERROR_TIMEOUT, "Who has %s could not be found out in time.",
+                           c->address);
         for (size_t i = 0; holders && g && i < holders->n && r >= 0; i++)
                 if (holders->list[i].is_vm)
                         r = sleep_vm_add(s, g, holders->list + i);
         if (r < 0)
-                sleep_veto(s, c->address, GPUPT_ERROR_FAILED, "There was no memory to look for the VM of %s.", c->address);
+                sleep_veto(s, c->address, GPUPT_ERROR_FAILED, "There was no memory to look for the VM of %s.",
+                           c->address);
         sleep_poke(s);
 }
 
@@ -225,7 +232,8 @@ static bool look(Sleep *s) {
 static bool is_free(const Sleep *s, const Gpu *g) {
         LIST_FOREACH(vms, w, s->vms)
                 if (w->step != VM_STEP_MERGED && strv_contains(w->gpus, g->address) &&
-                    !(w->recorded && vm_action_ends_vm(s->record->vms[w->index].action) && s->record->vms[w->index].stage == SLEEP_STAGE_DONE))
+                    !(w->recorded && vm_action_ends_vm(s->record->vms[w->index].action) &&
+                      s->record->vms[w->index].stage == SLEEP_STAGE_DONE))
                         return false;
         return true;
 }
@@ -257,7 +265,8 @@ static void fail_card(Sleep *s, const Gpu *g, SleepCard *card, const char *error
         card->stage = SLEEP_STAGE_FAILED;
         (void) free_and_strdup(&card->message, message);
         if (policy_of(g)->on_error == SLEEP_ERROR_VETO)
-                sleep_veto(s, g->address, error, "%s could not be brought to where it is to be while the host sleeps (%s): %s", g->address,
+                sleep_veto(s, g->address, error,
+                           "%s could not be brought to where it is to be while the host sleeps (%s): %s", g->address,
                            gpu_sleep_policy_to_string(card->action), message);
 }
 
@@ -296,7 +305,9 @@ static void end_move(Sleep *s, CardWork *c, Gpu *g) {
         if (g->last_job.id == c->job && g->last_job.result == RESULT_DONE)
                 card->stage = SLEEP_STAGE_DONE;
         else
-                fail_card(s, g, card, g->last_job.id == c->job && !isempty(g->last_job.error) ? g->last_job.error : GPUPT_ERROR_FAILED,
+                fail_card(s, g, card,
+                          g->last_job.id == c->job && !isempty(g->last_job.error) ? g->last_job.error
+                                                                                  : GPUPT_ERROR_FAILED,
                           strempty(g->last_job.message));
         (void) sleep_store(s);
 }
@@ -314,7 +325,8 @@ static bool move_cards(Sleep *s) {
                         begin_move(s, c, g);
                 if (g && c->step == CARD_MOVES)
                         end_move(s, c, g);
-                done = done && (c->step == CARD_SETTLED || (c->step == CARD_LOOKED && (s->record->vetoed || s->calling_off)));
+                done = done &&
+                       (c->step == CARD_SETTLED || (c->step == CARD_LOOKED && (s->record->vetoed || s->calling_off)));
         }
         return done;
 }

@@ -83,7 +83,8 @@ static int on_state(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         const char *state;
 
         if (!sd_bus_message_is_method_error(m, NULL) && sd_bus_message_read(m, "v", "s", &state) >= 0)
-                g->answer.active = streq(state, "active") || streq(state, "activating") || streq(state, "deactivating");
+                g->answer.active =
+                        streq(state, "active") || streq(state, "activating") || streq(state, "deactivating");
         g->state_call = sd_bus_slot_unref(g->state_call);
         finish_if_known(g);
         return 0;
@@ -112,7 +113,8 @@ int sleep_gate_ask(sd_bus *bus, sleep_gate_handler_t handler, void *userdata, Sl
         if (r >= 0)
                 r = call(bus, &g->jobs_call, on_jobs, g, SYSTEMD_PATH, SYSTEMD_MANAGER, "ListJobs", NULL, NULL);
         if (r >= 0)
-                r = call(bus, &g->state_call, on_state, g, path, "org.freedesktop.DBus.Properties", "Get", SYSTEMD_UNIT, "ActiveState");
+                r = call(bus, &g->state_call, on_state, g, path, "org.freedesktop.DBus.Properties", "Get",
+                         SYSTEMD_UNIT, "ActiveState");
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(g);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* sleep-gate: what systemd1 knows about a sleep of the host: which one it is, and whether gpuptd-sleep.service, the gate that every sleep
- * has to pass, is open. It asks, and does nothing. */
+/* sleep-gate: what systemd1 knows about a sleep of the host: which one it is, and whether gpuptd-sleep.service,
+ * the gate that every sleep has to pass, is open. It asks, and does nothing. */
 
 #include <systemd/sd-bus.h>
 
@@ -15,7 +15,8 @@ typedef struct SleepGateAnswer {
         bool active;           /* the gate has been started and not been stopped yet */
 } SleepGateAnswer;
 
-/* Called once, never from within, at the latest after two seconds with what is known then. It is freed after the call. */
+/* Called once, never from within, at the latest after two seconds with what is known then. It is freed after the
+ * call. */
 typedef void (*sleep_gate_handler_t)(const SleepGateAnswer *answer, void *userdata);
 
 int sleep_gate_ask(sd_bus *bus, sleep_gate_handler_t handler, void *userdata, SleepGate **ret);

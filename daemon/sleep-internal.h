@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* sleep-internal: what the files of the coordinator share. sleep.c has the cycles, their doors and who waits for them; sleep-forth.c
- * the way into the sleep, sleep-vm.c what is asked of VMs on it, sleep-back.c the way out; sleep-evidence.c what the kernel had to say. Nobody
- * else includes this.
+/* sleep-internal: what the files of the coordinator share. sleep.c has the cycles, their doors and who waits for
+ * them; sleep-forth.c the way into the sleep, sleep-vm.c what is asked of VMs on it, sleep-back.c the way out;
+ * sleep-evidence.c what the kernel had to say. Nobody else includes this.
  *
- * All of it is driven by levels: whatever has ended calls sleep_poke(), and sleep_drive() looks at how far everything is and begins
- * what can be begun. */
+ * All of it is driven by levels: whatever has ended calls sleep_poke(), and sleep_drive() looks at how far
+ * everything is and begins what can be begun. */
 
 #include "inhibitor.h"
 #include "question.h"
@@ -146,7 +146,8 @@ void sleep_turn_back(Sleep *s); /* to be undone */
 void sleep_over(Sleep *s);      /* undone, or resumed */
 void sleep_describe(Sleep *s, const char *format, ...) _printf_(2, 3);
 void sleep_count_step(Sleep *s, unsigned done, unsigned all);
-void sleep_log(const Sleep *s, int level, const char *message_id, const char *gpu, const char *format, ...) _printf_(5, 6);
+void sleep_log(const Sleep *s, int level, const char *message_id, const char *gpu, const char *format, ...)
+        _printf_(5, 6);
 /* The next name of a unit. */
 unsigned sleep_next_call(Sleep *s, unsigned n);
 uint64_t sleep_now(const Sleep *s);

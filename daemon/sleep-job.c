@@ -23,7 +23,9 @@ int sleep_job_new(unsigned id, Operation operation, SleepJob **ret) {
 
         if (!j)
                 return -ENOMEM;
-        *j = (SleepJob) { .face = { .view = view }, .id = id, .operation = operation, .state = JOB_RUNNING, .error = "" };
+        *j = (SleepJob){
+                .face = { .view = view }, .id = id, .operation = operation, .state = JOB_RUNNING, .error = ""
+        };
         j->description = strdup("");
         if (!j->description) {
                 free(j);

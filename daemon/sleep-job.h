@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* sleep-job: the job of the whole host that prepares its sleep (operation "sleep"), or takes back what was prepared ("resume"). It
- * only shows what the coordinator (sleep.c) is doing; its GPU is none. */
+/* sleep-job: the job of the whole host that prepares its sleep (operation "sleep"), or takes back what was
+ * prepared ("resume"). It only shows what the coordinator (sleep.c) is doing; its GPU is none. */
 
 #include "job-face.h"
 

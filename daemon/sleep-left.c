@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* sleep-left: what the last daemon, or the last boot, has left of a sleep: stays prepared, goes on, or is brought back. */
+/* sleep-left: what the last daemon, or the last boot, has left of a sleep: stays prepared, goes on, or is
+ * brought back. */
 
 #include "sleep-internal.h"
 
@@ -21,8 +22,8 @@ static void taken_up(Sleep *s) {
         sleep_poke(s);
 }
 
-/* The doors that are said to be open are so no more where nobody says it. What logind has announced meanwhile is this cycle's, or,
- * where it has ended, one that comes after it. */
+/* The doors that are said to be open are so no more where nobody says it. What logind has announced meanwhile is
+ * this cycle's, or, where it has ended, one that comes after it. */
 static bool restore_doors(Sleep *s, bool gate_active) {
         SleepCycle *cycle = &s->record->cycle;
         bool announced = inhibitor_sleeping(s->m->inhibitor), open;
@@ -55,7 +56,8 @@ static void on_gate_at_start(const SleepGateAnswer *a, void *userdata) {
         open = restore_doors(s, a->active);
         if (inhibitor_sleeping(s->m->inhibitor))
                 sleep_release_delay(s);
-        sleep_log(s, LOG_NOTICE, MESSAGE_ID_JOB_RECOVERED, NULL, "going on with what the last daemon left unfinished.");
+        sleep_log(s, LOG_NOTICE, MESSAGE_ID_JOB_RECOVERED, NULL,
+                  "going on with what the last daemon left unfinished.");
         taken_up(s);
         if (phase == SLEEP_PREPARED && open)
                 sleep_watch_orphan(s);
@@ -70,21 +72,24 @@ static void on_gate_at_start(const SleepGateAnswer *a, void *userdata) {
         sleep_poke(s);
 }
 
-/* Of a host that has lost its power, or was started anew: drivers and power settings are those of this boot, and a VM whose memory it was in
- * is no more. What can be started again is. */
+/* Of a host that has lost its power, or was started anew: drivers and power settings are those of this boot, and
+ * a VM whose memory it was in is no more. What can be started again is. */
 static void take_up_old_boot(Sleep *s) {
-        sleep_log(s, LOG_NOTICE, MESSAGE_ID_JOB_RECOVERED, NULL, "the host was started anew before it was over; its VMs are started again.");
+        sleep_log(s, LOG_NOTICE, MESSAGE_ID_JOB_RECOVERED, NULL,
+                  "the host was started anew before it was over; its VMs are started again.");
         for (size_t i = 0; i < s->record->n_vms; i++) {
                 SleepVm *v = s->record->vms + i;
 
-                if (!vm_action_ends_vm(v->action) && v->stage != SLEEP_STAGE_PENDING && v->stage != SLEEP_STAGE_RESTORED) {
+                if (!vm_action_ends_vm(v->action) && v->stage != SLEEP_STAGE_PENDING &&
+                    v->stage != SLEEP_STAGE_RESTORED) {
                         v->stage = SLEEP_STAGE_LEFT;
                         (void) free_and_strdup(&v->message, "It ended with the host, which was started anew.");
                 }
         }
         for (size_t i = 0; i < s->record->n_cards; i++) {
                 s->record->cards[i].stage = SLEEP_STAGE_PENDING;
-                (void) free_and_strdup(&s->record->cards[i].message, "The host was started anew: it is where the start has put it.");
+                (void) free_and_strdup(&s->record->cards[i].message,
+                                       "The host was started anew: it is where the start has put it.");
         }
         s->begun = s->record->cycle.id = ++s->cycles.last_id;
         (void) boot_id(s->record->boot);
@@ -103,10 +108,12 @@ static void take_up_old_boot(Sleep *s) {
 static void put_aside(Sleep *s, int error) {
         _cleanup_free_ char *from = NULL, *to = NULL;
 
-        if (asprintf(&from, "%s/sleep", s->m->host->state_dir) < 0 || asprintf(&to, "%s/sleep.unreadable", s->m->host->state_dir) < 0 ||
-            rename(from, to) < 0)
+        if (asprintf(&from, "%s/sleep", s->m->host->state_dir) < 0 ||
+            asprintf(&to, "%s/sleep.unreadable", s->m->host->state_dir) < 0 || rename(from, to) < 0)
                 to = NULL;
-        log_error_errno(error, "The record of an unfinished sleep is not readable (kept as %s), so what it had changed is left as it is: %m",
+        log_error_errno(error,
+                        "The record of an unfinished sleep is not readable (kept as %s), so what it had changed is "
+                        "left as it is: %m",
                         to ?: from);
 }
 

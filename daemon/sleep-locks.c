@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* sleep-locks: for how long logind waits for us, and what keeps the host awake beyond a single sleep; and whether it may fall asleep at any
- * moment, which is when jobs write nothing. */
+/* sleep-locks: for how long logind waits for us, and what keeps the host awake beyond a single sleep; and
+ * whether it may fall asleep at any moment, which is when jobs write nothing. */
 
 #include "sleep-internal.h"
 
 #include "dbus/names.h"
 #include "util/log.h"
 
-/* logind waits for a delay lock for InhibitDelayMaxSec=, 5 s by default, and complains about who needs longer. The gate has the time. */
+/* logind waits for a delay lock for InhibitDelayMaxSec=, 5 s by default, and complains about who needs longer.
+ * The gate has the time. */
 #define DELAY_USEC (4 * 1000000ULL)
 /* logind tells nobody that the lid has been opened. */
 #define LID_USEC (15 * 1000000ULL)
@@ -22,8 +23,8 @@ static bool gate_waits(const Sleep *s) {
         return false;
 }
 
-/* Announced, and nobody waits for us any more: from here on until the first door closes the kernel may freeze whatever runs, and a write
- * that hangs would keep it from that. */
+/* Announced, and nobody waits for us any more: from here on until the first door closes the kernel may freeze
+ * whatever runs, and a write that hangs would keep it from that. */
 static bool may_fall_asleep(const Sleep *s) {
         const SleepCycle *c = sleep_newest_cycle(s);
         SleepPhase phase = sleep_is_over(s) ? SLEEP_OVER : s->record->phase;
@@ -66,14 +67,15 @@ static int on_delay_limit(sd_event_source *source, uint64_t usec, void *userdata
 
         sleep_release_delay(s);
         if (!sleep_is_over(s) && s->record->phase == SLEEP_PREPARING)
-                sleep_log(s, LOG_INFO, NULL, NULL, "not ready yet; the rest is done while %s holds the host.", GPUPT_UNIT_SLEEP);
+                sleep_log(s, LOG_INFO, NULL, NULL, "not ready yet; the rest is done while %s holds the host.",
+                          GPUPT_UNIT_SLEEP);
         sleep_poke(s);
         return 0;
 }
 
 void sleep_limit_delay(Sleep *s) {
-        if (!s->delay_limit &&
-            sd_event_add_time_relative(s->m->event, &s->delay_limit, CLOCK_MONOTONIC, DELAY_USEC, 0, on_delay_limit, s) < 0)
+        if (!s->delay_limit && sd_event_add_time_relative(s->m->event, &s->delay_limit, CLOCK_MONOTONIC, DELAY_USEC, 0,
+                                                          on_delay_limit, s) < 0)
                 (void) log_oom();
 }
 

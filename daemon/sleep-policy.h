@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* sleep-policy: what the administrator wants done around a sleep of the host, as plain data: [Sleep] of gpuptd.conf, and of
- * a `.gpu` file for its card. The words are those of the configuration and of the property SleepPolicy. Pure. */
+/* sleep-policy: what the administrator wants done around a sleep of the host, as plain data: [Sleep] of
+ * gpuptd.conf, and of a `.gpu` file for its card. The words are those of the configuration and of the property
+ * SleepPolicy. Pure. */
 
 #include "util/string-table.h"
 
-/* VirtualMachine=: what becomes of a VM that has the card. In the order of how much they do to it: where the cards of one VM
- * disagree, the last one counts. */
+/* VirtualMachine=: what becomes of a VM that has the card. In the order of how much they do to it: where the
+ * cards of one VM disagree, the last one counts. */
 typedef enum VmPolicy {
         VM_POLICY_IGNORE,    /* nothing: its guest finds a card without memory */
         VM_POLICY_PAUSE,     /* its processors stop; the card's memory is lost all the same */

@@ -13,8 +13,9 @@ static const char *const sleep_phase_table[_SLEEP_PHASE_MAX] = {
 };
 
 static const char *const sleep_stage_table[_SLEEP_STAGE_MAX] = {
-        [SLEEP_STAGE_PENDING] = "pending", [SLEEP_STAGE_DOING] = "doing",       [SLEEP_STAGE_DONE] = "done", [SLEEP_STAGE_FAILED] = "failed",
-        [SLEEP_STAGE_UNDOING] = "undoing", [SLEEP_STAGE_RESTORED] = "restored", [SLEEP_STAGE_LEFT] = "left",
+        [SLEEP_STAGE_PENDING] = "pending", [SLEEP_STAGE_DOING] = "doing",     [SLEEP_STAGE_DONE] = "done",
+        [SLEEP_STAGE_FAILED] = "failed",   [SLEEP_STAGE_UNDOING] = "undoing", [SLEEP_STAGE_RESTORED] = "restored",
+        [SLEEP_STAGE_LEFT] = "left",
 };
 
 DEFINE_STRING_TABLE(sleep_phase, SleepPhase);
@@ -71,7 +72,8 @@ SleepRecord *sleep_record_free(SleepRecord *s) {
         return NULL;
 }
 
-int sleep_record_add_vm(SleepRecord *s, const char *adapter, const char *id, const char *name, uint32_t pid, SleepVm **ret) {
+int sleep_record_add_vm(SleepRecord *s, const char *adapter, const char *id, const char *name, uint32_t pid,
+                        SleepVm **ret) {
         SleepVm *vms, v = { .pid = pid };
 
         if (s->n_vms >= SLEEP_VMS_MAX)
@@ -177,8 +179,8 @@ bool sleep_record_is_whole(const SleepRecord *s) {
 
 /* ---- to disk ---- */
 
-/* Free text as it may be written: where it is longer, cut before a whole character. A line that is too long could not be read again, and
- * with it the whole record, whose debts nobody would pay then. */
+/* Free text as it may be written: where it is longer, cut before a whole character. A line that is too long
+ * could not be read again, and with it the whole record, whose debts nobody would pay then. */
 typedef char Text[SLEEP_TEXT_MAX + 1];
 
 static const char *fit(Text buffer, const char *text) {
@@ -210,8 +212,10 @@ static void write_vm(const SleepVm *v, FILE *f) {
 
         (void) snprintf(pid, sizeof(pid), "%" PRIu32, v->pid);
         (void) snprintf(call, sizeof(call), "%u", v->call);
-        write_list(f, (const char *const[]) { "vm", v->adapter, v->id, fit(name, v->name), pid, vm_policy_to_string(v->policy),
-                                              vm_action_to_string(v->action), sleep_stage_to_string(v->stage), call, fit(message, v->message), NULL },
+        write_list(f,
+                   (const char *const[]){ "vm", v->adapter, v->id, fit(name, v->name), pid,
+                                          vm_policy_to_string(v->policy), vm_action_to_string(v->action),
+                                          sleep_stage_to_string(v->stage), call, fit(message, v->message), NULL },
                    v->gpus);
 }
 
@@ -219,8 +223,9 @@ static void write_card(const SleepCard *c, FILE *f) {
         char uid[16] = "";
         Text message;
 
-        words_write(f, "card", c->address, c->identity, strempty(gpu_state_to_string(c->before)), gpu_sleep_policy_to_string(c->action),
-                    sleep_stage_to_string(c->stage), strempty(gpu_state_to_string(c->after)), c->health, fit(message, c->message), NULL);
+        words_write(f, "card", c->address, c->identity, strempty(gpu_state_to_string(c->before)),
+                    gpu_sleep_policy_to_string(c->action), sleep_stage_to_string(c->stage),
+                    strempty(gpu_state_to_string(c->after)), c->health, fit(message, c->message), NULL);
         if (c->access)
                 (void) snprintf(uid, sizeof(uid), "%" PRIu32, c->access_uid);
         write_list(f, (const char *const[]) { "card-vfio", c->address, c->driver, uid, NULL }, c->functions);
@@ -234,10 +239,13 @@ void sleep_record_write(const SleepRecord *s, FILE *f) {
         fprintf(f, "job %u %u\n", s->job, s->calls);
         words_write(f, "operation", s->operation, NULL);
         words_write(f, "phase", sleep_phase_to_string(s->phase), NULL);
-        fprintf(f, "time %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\nclock %" PRIu64 " %" PRIu64 "\nasleep %" PRIu64 "\n", s->began,
-                s->ready, s->woken, s->finished, s->began_monotonic, s->began_boottime, s->asleep_usec);
+        fprintf(f,
+                "time %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\nclock %" PRIu64 " %" PRIu64 "\nasleep %" PRIu64
+                "\n",
+                s->began, s->ready, s->woken, s->finished, s->began_monotonic, s->began_boottime, s->asleep_usec);
         if (s->vetoed)
-                words_write(f, "veto", strempty(s->veto_gpu), strempty(s->veto_error), fit(text, s->veto_reason), NULL);
+                words_write(f, "veto", strempty(s->veto_gpu), strempty(s->veto_error), fit(text, s->veto_reason),
+                            NULL);
         for (size_t i = 0; i < s->n_vms; i++)
                 write_vm(s->vms + i, f);
         for (size_t i = 0; i < s->n_cards; i++)
@@ -333,7 +341,8 @@ static int read_cycle(SleepRecord *s, char *const *w) {
         if (read_unsigned(w[1], &s->cycle.id) < 0 || read_unsigned(w[2], &s->cycle.opened) < 0 ||
             read_unsigned(w[3], &s->cycle.closed) < 0 || s->cycle.id == 0)
                 return -EBADMSG;
-        return s->cycle.opened == 0 || (s->cycle.opened & ~doors) || (s->cycle.closed & ~s->cycle.opened) ? -EBADMSG : 0;
+        return s->cycle.opened == 0 || (s->cycle.opened & ~doors) || (s->cycle.closed & ~s->cycle.opened) ? -EBADMSG
+                                                                                                          : 0;
 }
 
 static int read_boot(SleepRecord *s, char *const *w) {
@@ -361,7 +370,10 @@ static int read_asleep(SleepRecord *s, char *const *w) {
 }
 
 static int read_clock(SleepRecord *s, char *const *w) {
-        return parse_u64(w[1], INT64_MAX, &s->began_monotonic) < 0 || parse_u64(w[2], INT64_MAX, &s->began_boottime) < 0 ? -EBADMSG : 0;
+        return parse_u64(w[1], INT64_MAX, &s->began_monotonic) < 0 ||
+                               parse_u64(w[2], INT64_MAX, &s->began_boottime) < 0
+                       ? -EBADMSG
+                       : 0;
 }
 
 static int read_veto(SleepRecord *s, char *const *w) {
@@ -392,11 +404,21 @@ static const struct {
         enum { ONCE, ANY, MORE } kind; /* there is one of it; any number; and words may follow */
         int (*read)(SleepRecord *s, char *const *words);
 } lines[] = {
-        { "cycle", 4, ONCE, read_cycle },       { "boot", 2, ONCE, read_boot },         { "job", 3, ONCE, read_job },
-        { "operation", 2, ONCE, read_operation }, { "phase", 2, ONCE, read_phase },     { "time", 5, ONCE, read_times },
-        { "clock", 3, ONCE, read_clock },       { "asleep", 2, ONCE, read_asleep },     { "veto", 4, ANY, read_veto },
-        { "vm", 10, MORE, read_vm },            { "card", 9, ANY, read_card },          { "card-vfio", 4, MORE, read_card_vfio },
-        { "kernel", 2, ANY, read_kernel },      { "kernel-more", 1, ANY, read_kernel_more }, { "statistic", 3, ANY, read_statistic },
+        { "cycle", 4, ONCE, read_cycle },
+        { "boot", 2, ONCE, read_boot },
+        { "job", 3, ONCE, read_job },
+        { "operation", 2, ONCE, read_operation },
+        { "phase", 2, ONCE, read_phase },
+        { "time", 5, ONCE, read_times },
+        { "clock", 3, ONCE, read_clock },
+        { "asleep", 2, ONCE, read_asleep },
+        { "veto", 4, ANY, read_veto },
+        { "vm", 10, MORE, read_vm },
+        { "card", 9, ANY, read_card },
+        { "card-vfio", 4, MORE, read_card_vfio },
+        { "kernel", 2, ANY, read_kernel },
+        { "kernel-more", 1, ANY, read_kernel_more },
+        { "statistic", 3, ANY, read_statistic },
 };
 
 static int read_record_line(char *const *words, void *userdata) {
@@ -409,7 +431,9 @@ static int read_record_line(char *const *words, void *userdata) {
                 if (lines[i].kind == ONCE && (reading->seen & 1U << i))
                         return -EBADMSG;
                 reading->seen |= 1U << i;
-                return n == lines[i].n || (lines[i].kind == MORE && n > lines[i].n) ? lines[i].read(reading->record, words) : -EBADMSG;
+                return n == lines[i].n || (lines[i].kind == MORE && n > lines[i].n)
+                               ? lines[i].read(reading->record, words)
+                               : -EBADMSG;
         }
         return -EBADMSG;
 }

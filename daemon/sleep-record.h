@@ -59,7 +59,8 @@ DECLARE_STRING_TABLE(sleep_stage, SleepStage);
 #define SLEEP_CARDS_MAX 64U
 #define SLEEP_KERNEL_LINES_MAX 200U
 #define SLEEP_STATISTICS_MAX 32U
-/* Of messages and names; what is longer is cut when it is written. Two of them fit into a line of words, also where every byte is escaped. */
+/* Of messages and names; what is longer is cut when it is written. Two of them fit into a line of words, also
+ * where every byte is escaped. */
 #define SLEEP_TEXT_MAX 1500U
 
 typedef struct SleepVm {
@@ -116,7 +117,8 @@ SleepRecord *sleep_record_free(SleepRecord *s);
 DEFINE_CLEANUP(SleepRecord *, sleep_record_free);
 
 /* -E2BIG past the limits. The pointer is good until the next one is added. */
-int sleep_record_add_vm(SleepRecord *s, const char *adapter, const char *id, const char *name, uint32_t pid, SleepVm **ret);
+int sleep_record_add_vm(SleepRecord *s, const char *adapter, const char *id, const char *name, uint32_t pid,
+                        SleepVm **ret);
 int sleep_record_add_card(SleepRecord *s, const char *address, const char *identity, SleepCard **ret);
 int sleep_record_add_statistic(SleepRecord *s, const char *name, const char *value);
 SleepCard *sleep_record_find_card(const SleepRecord *s, const char *address);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* sleep-vm: what is asked of VMs on the way into the sleep. From the process that has a card open to the VM that it is, by the adapters;
- * how that is and what it can; the decision; and, when all are decided, what was decided, with its time and what follows where it fails.
- * What has been done to it is in the record, and taken back by sleep-back.c. */
+/* sleep-vm: what is asked of VMs on the way into the sleep. From the process that has a card open to the VM that
+ * it is, by the adapters; how that is and what it can; the decision; and, when all are decided, what was
+ * decided, with its time and what follows where it fails. What has been done to it is in the record, and taken
+ * back by sleep-back.c. */
 
 #include "sleep-internal.h"
 
@@ -111,7 +112,8 @@ static int ask(VmWork *w, VmVerb verb, vm_handler_t handler) {
 /* Another process, or another card, of a VM that is known already. */
 static bool merge(VmWork *w) {
         LIST_FOREACH(vms, i, w->sleep->vms) {
-                if (i == w || i->step == VM_STEP_MERGED || !streq_ptr(i->adapter, w->adapter) || !streq_ptr(i->id, w->id))
+                if (i == w || i->step == VM_STEP_MERGED || !streq_ptr(i->adapter, w->adapter) ||
+                    !streq_ptr(i->id, w->id))
                         continue;
                 merge_policy(&i->policy, &w->policy);
                 for (char **a = w->gpus; a && *a; a++)
@@ -152,7 +154,8 @@ static void on_identified(const VmAnswer *a, const char *adapter, bool joined, v
                 r = -ENOMEM;
         }
         if (r < 0 || (w->step == VM_STEP_STATUS && (!w->adapter || !w->id || !w->title)))
-                sleep_veto(w->sleep, w->gpus[0], GPUPT_ERROR_FAILED, "There was no memory to ask for the VM of %s.", w->gpus[0]);
+                sleep_veto(w->sleep, w->gpus[0], GPUPT_ERROR_FAILED, "There was no memory to ask for the VM of %s.",
+                           w->gpus[0]);
         sleep_poke(w->sleep);
 }
 
@@ -233,7 +236,8 @@ static void tell(VmWork *w, const VmDecision *d, const char *error) {
                 sleep_veto(w->sleep, w->gpus[0], error, "%s", d->reason);
         else if (d->reason)
                 sleep_log(w->sleep, LOG_WARNING, NULL, w->gpus[0], "%s It is overruled: %s.", d->reason,
-                          d->action == VM_ACTION_NONE ? "the host sleeps all the same" : vm_action_to_string(d->action));
+                          d->action == VM_ACTION_NONE ? "the host sleeps all the same"
+                                                      : vm_action_to_string(d->action));
         if (d->lid)
                 sleep_hold_lid(w->sleep);
 }
@@ -243,7 +247,8 @@ static void decide(VmWork *w) {
 
         w->step = VM_STEP_DECIDED;
         if (sleep_decide(&q, &w->decision) < 0)
-                sleep_veto(w->sleep, w->gpus[0], GPUPT_ERROR_FAILED, "There was no memory to decide about %s.", w->title);
+                sleep_veto(w->sleep, w->gpus[0], GPUPT_ERROR_FAILED, "There was no memory to decide about %s.",
+                           w->title);
         else
                 tell(w, &w->decision, w->silent ? GPUPT_ERROR_TIMEOUT : GPUPT_ERROR_IN_USE);
 }
@@ -253,8 +258,9 @@ static void step(VmWork *w) {
         const PowerSituation *power = &w->sleep->power;
         int r = 0;
 
-        if (w->step == VM_STEP_IDENTIFY && (w->policy.vm == VM_POLICY_IGNORE ||
-                                            (w->policy.vm == VM_POLICY_INHIBIT && !power->lid_closed && !power->battery_critical)))
+        if (w->step == VM_STEP_IDENTIFY &&
+            (w->policy.vm == VM_POLICY_IGNORE ||
+             (w->policy.vm == VM_POLICY_INHIBIT && !power->lid_closed && !power->battery_critical)))
                 w->step = VM_STEP_DECIDE;
         if (w->step == VM_STEP_IDENTIFY)
                 r = ask(w, VM_IDENTIFY, on_identified);
@@ -338,7 +344,8 @@ static void fail(VmWork *w, const char *reason, bool timed_out) {
         (void) sleep_store(w->sleep);
         w->step = VM_STEP_SETTLED;
         if (sleep_decide_after_failure(&q, &was, seconds_left(w) >= ACTION_MIN_SEC, reason, &next) < 0) {
-                sleep_veto(w->sleep, w->gpus[0], GPUPT_ERROR_FAILED, "There was no memory to decide about %s.", w->title);
+                sleep_veto(w->sleep, w->gpus[0], GPUPT_ERROR_FAILED, "There was no memory to decide about %s.",
+                           w->title);
                 return;
         }
         tell(w, &next, timed_out ? GPUPT_ERROR_TIMEOUT : GPUPT_ERROR_FAILED);
@@ -389,16 +396,20 @@ static void act(VmWork *w) {
         if (r < 0) {
                 v->stage = SLEEP_STAGE_PENDING;
                 w->step = VM_STEP_SETTLED;
-                sleep_veto(s, w->gpus[0], GPUPT_ERROR_FAILED, "What is to be done to %s could not be written down: %s.", w->title,
-                           strerror(-r));
+                sleep_veto(s, w->gpus[0], GPUPT_ERROR_FAILED,
+                           "What is to be done to %s could not be written down: %s.", w->title, strerror(-r));
                 return;
         }
         sleep_describe(s, "%s: %s", w->name, vm_action_to_string(v->action));
         sleep_log(s, LOG_NOTICE, NULL, w->gpus[0], "%s: %s", w->title, vm_action_to_string(v->action));
         r = vm_ask(s->m->bus,
-                   &(VmRequest) { .job = s->record->job, .number = v->call, .adapter = v->adapter, .id = v->id,
-                                  .verb = vm_action_verb(v->action),
-                                  .limit_sec = v->action == VM_ACTION_KILL ? KILL_SEC : MAX(seconds_left(w), ACTION_MIN_SEC) },
+                   &(VmRequest){ .job = s->record->job,
+                                 .number = v->call,
+                                 .adapter = v->adapter,
+                                 .id = v->id,
+                                 .verb = vm_action_verb(v->action),
+                                 .limit_sec = v->action == VM_ACTION_KILL ? KILL_SEC
+                                                                          : MAX(seconds_left(w), ACTION_MIN_SEC) },
                    on_acted, w, &w->call);
         w->busy = r >= 0;
         if (r < 0)
@@ -409,7 +420,8 @@ static void begin(VmWork *w) {
         SleepVm *v = vm_of(w);
 
         w->taken_over = v->stage == SLEEP_STAGE_DOING;
-        if (w->sleep->record->vetoed || w->sleep->calling_off || v->action == VM_ACTION_NONE || v->stage == SLEEP_STAGE_DONE)
+        if (w->sleep->record->vetoed || w->sleep->calling_off || v->action == VM_ACTION_NONE ||
+            v->stage == SLEEP_STAGE_DONE)
                 w->step = VM_STEP_SETTLED;
         else
                 act(w);

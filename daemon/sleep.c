@@ -45,7 +45,8 @@ void sleep_log(const Sleep *s, int level, const char *message_id, const char *gp
         if (s->job)
                 (void) snprintf(id, sizeof(id), "%u", s->job->id);
         (void) log_with(level, 0, message_id,
-                        LOG_FIELDS({ GPUPT_FIELD_GPU, isempty(gpu) ? NULL : gpu }, { GPUPT_FIELD_JOB, s->job ? id : NULL },
+                        LOG_FIELDS({ GPUPT_FIELD_GPU, isempty(gpu) ? NULL : gpu },
+                                   { GPUPT_FIELD_JOB, s->job ? id : NULL },
                                    { GPUPT_FIELD_OPERATION, s->job ? operation_to_string(s->job->operation) : NULL }),
                         "Sleep %u: %s", s->record ? s->record->cycle.id : 0, strempty(text));
 }
@@ -131,7 +132,8 @@ SleepWaiter *sleep_waiter_free(SleepWaiter *w) {
         return NULL;
 }
 
-static int add_waiter(Sleep *s, unsigned cycle, bool finish, sleep_answer_t handler, void *userdata, SleepWaiter **ret) {
+static int add_waiter(Sleep *s, unsigned cycle, bool finish, sleep_answer_t handler, void *userdata,
+                      SleepWaiter **ret) {
         SleepWaiter *w = calloc(1, sizeof(SleepWaiter));
 
         if (!w)
@@ -168,12 +170,14 @@ static void answer_prepare(Sleep *s, SleepWaiter *w) {
 
 /* What it has ended is waited for; what it has not ended, being late, is not. */
 static void answer_finish(Sleep *s, SleepWaiter *w) {
-        bool ends = !sleep_is_over(s) && (s->record->cycle.id == w->cycle || (w->cycle == 0 && s->record->phase >= SLEEP_UNDOING));
+        bool ends = !sleep_is_over(s) &&
+                    (s->record->cycle.id == w->cycle || (w->cycle == 0 && s->record->phase >= SLEEP_UNDOING));
 
         if (ends)
                 return;
         if (w->cycle > 0 && s->record && s->record->cycle.id == w->cycle && !sleep_record_is_whole(s->record))
-                answer(w, GPUPT_ERROR_FAILED, "Not everything is as it was before the sleep. See 'gpuptctl sleep report'.");
+                answer(w, GPUPT_ERROR_FAILED,
+                       "Not everything is as it was before the sleep. See 'gpuptctl sleep report'.");
         else
                 answer(w, NULL, "");
 }
@@ -331,11 +335,13 @@ static void tell_end(Sleep *s, SleepPhase phase) {
         bool whole = sleep_record_is_whole(r);
 
         if (!whole)
-                sleep_log(s, LOG_ERR, MESSAGE_ID_SLEEP_FAILED, NULL, "not everything is as it was before. See 'gpuptctl sleep report'.");
+                sleep_log(s, LOG_ERR, MESSAGE_ID_SLEEP_FAILED, NULL,
+                          "not everything is as it was before. See 'gpuptctl sleep report'.");
         if (phase == SLEEP_UNDOING && r->vetoed)
                 end_job(s, whole ? RESULT_ROLLED_BACK : RESULT_FAILED, r->veto_error, r->veto_reason);
         else if (phase == SLEEP_UNDOING)
-                end_job(s, whole ? RESULT_CANCELLED : RESULT_FAILED, GPUPT_ERROR_CANCELLED, "The sleep was called off.");
+                end_job(s, whole ? RESULT_CANCELLED : RESULT_FAILED, GPUPT_ERROR_CANCELLED,
+                        "The sleep was called off.");
         else
                 end_job(s, whole ? RESULT_DONE : RESULT_FAILED, whole ? "" : GPUPT_ERROR_FAILED,
                         whole ? "All is as it was before the sleep."
@@ -409,7 +415,8 @@ static void notice_overruled(Sleep *s) {
                 return;
         s->record->asleep_usec = asleep;
         sleep_log(s, LOG_ERR, MESSAGE_ID_SLEEP_FAILED, s->record->veto_gpu,
-                  "the host has slept in spite of the veto, since " GPUPT_UNIT_SLEEP " does not hold it: %s", s->record->veto_reason);
+                  "the host has slept in spite of the veto, since " GPUPT_UNIT_SLEEP " does not hold it: %s",
+                  s->record->veto_reason);
 }
 
 /* The first one that closes says that the host has woken, or stays awake. */
@@ -465,7 +472,8 @@ static void take_operation(Sleep *s, const char *operation) {
                 return;
         if (!isempty(operation))
                 (void) free_and_strdup(&s->record->operation, operation);
-        else if (isempty(s->record->operation) && !s->gate && sleep_gate_ask(s->m->bus, on_gate_operation, s, &s->gate) < 0)
+        else if (isempty(s->record->operation) && !s->gate &&
+                 sleep_gate_ask(s->m->bus, on_gate_operation, s, &s->gate) < 0)
                 (void) log_oom();
 }
 
@@ -499,7 +507,8 @@ static void on_gate_of_orphan(const SleepGateAnswer *a, void *userdata) {
                 sleep_watch_orphan(s);
                 return;
         }
-        sleep_log(s, LOG_WARNING, NULL, NULL, "the host is awake, and nobody says that it will sleep: what was prepared is taken back.");
+        sleep_log(s, LOG_WARNING, NULL, NULL,
+                  "the host is awake, and nobody says that it will sleep: what was prepared is taken back.");
         sleep_cycles_forget(&s->cycles, s->record->cycle.id);
         sleep_resume(s);
 }
@@ -508,7 +517,8 @@ static int on_orphan(sd_event_source *source, uint64_t usec, void *userdata) {
         Sleep *s = ASSERT_PTR(userdata);
 
         s->orphan = sd_event_source_disable_unref(s->orphan);
-        if (inhibitor_sleeping(s->m->inhibitor) || s->gate || sleep_gate_ask(s->m->bus, on_gate_of_orphan, s, &s->gate) < 0)
+        if (inhibitor_sleeping(s->m->inhibitor) || s->gate ||
+            sleep_gate_ask(s->m->bus, on_gate_of_orphan, s, &s->gate) < 0)
                 sleep_watch_orphan(s);
         return 0;
 }
@@ -531,8 +541,8 @@ bool sleep_joins_hook(const Sleep *s, const Gpu *g) {
         for (size_t i = 0; i < s->record->n_vms; i++) {
                 const SleepVm *v = s->record->vms + i;
 
-                if (strv_contains(v->gpus, g->address) && v->action != VM_ACTION_NONE && v->stage != SLEEP_STAGE_PENDING &&
-                    v->stage != SLEEP_STAGE_RESTORED)
+                if (strv_contains(v->gpus, g->address) && v->action != VM_ACTION_NONE &&
+                    v->stage != SLEEP_STAGE_PENDING && v->stage != SLEEP_STAGE_RESTORED)
                         return true;
         }
         return false;

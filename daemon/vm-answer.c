@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* vm-answer: reads what an adapter said. Owns the limits on it, and the words of the protocol. No I/O. The adapters of
- * gpuptd keep to gpuptd.vm.d(7); those of others may be mistaken, and what a guest calls itself gets in here, too. */
+/* vm-answer: reads what an adapter said. Owns the limits on it, and the words of the protocol. No I/O. The
+ * adapters of gpuptd keep to gpuptd.vm.d(7); those of others may be mistaken, and what a guest calls itself gets
+ * in here, too. */
 
 #include "vm-answer.h"
 
@@ -56,8 +57,9 @@ void vm_answer_done(VmAnswer *a) {
 
 /* ---- Text */
 
-/* The bytes of the UTF-8 sequence that begins a text of `size` bytes, if it is a well-formed one that people may be shown,
- * else 0: RFC 3629, without control characters, and without what breaks lines or turns the text around it. */
+/* The bytes of the UTF-8 sequence that begins a text of `size` bytes, if it is a well-formed one that people may
+ * be shown, else 0: RFC 3629, without control characters, and without what breaks lines or turns the text around
+ * it. */
 static size_t printable_length(const char *text, size_t size) {
         static const uint32_t lowest[] = { 0, ' ', 0xa0, 0x800, 0x10000 };
         const unsigned char *s = (const unsigned char *) text;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* vm-answer: what an adapter of virtual machines says (gpuptd.vm.d(7)), read from its exit status and its JSON as plain data.
- * Pure. What it prints is hostile input: it has limits, and whatever does not fit is an answer that failed. */
+/* vm-answer: what an adapter of virtual machines says (gpuptd.vm.d(7)), read from its exit status and its JSON
+ * as plain data. Pure. What it prints is hostile input: it has limits, and whatever does not fit is an answer
+ * that failed. */
 
 #include "util/string-table.h"
 
@@ -63,11 +64,12 @@ typedef struct VmAnswer {
 
 void vm_answer_done(VmAnswer *a);
 
-/* Whether this is an ID as identify gives it: not empty, at most VM_ID_MAX bytes of UTF-8 without control characters, and
- * not beginning with a dash. */
+/* Whether this is an ID as identify gives it: not empty, at most VM_ID_MAX bytes of UTF-8 without control
+ * characters, and not beginning with a dash. */
 bool vm_id_valid(const char *id);
 
-/* status: exit status of the adapter, or -1 where it did not exit by itself. Always fills *ret (which vm_answer_done()
- * frees) but for -ENOMEM. An identify that is done has a valid id (and a name; the id where there is none). A member that
- * the verb has may be missing, and is false, unknown or none then; if it is there, its type has to be right. */
+/* status: exit status of the adapter, or -1 where it did not exit by itself. Always fills *ret (which
+ * vm_answer_done() frees) but for -ENOMEM. An identify that is done has a valid id (and a name; the id where
+ * there is none). A member that the verb has may be missing, and is false, unknown or none then; if it is there,
+ * its type has to be right. */
 int vm_answer_parse(VmVerb verb, int status, const char *output, size_t size, VmAnswer *ret);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* vm: calls of adapters. A call owns the list of those that are to be asked, one for all verbs but identify, and the
- * program of the one that is being asked. Every start of a program but the first has an event of its own: whoever ended has
- * let go of its unit by then, and the handler is never called from within vm_ask(). It believes no adapter, and decides
- * nothing about a VM. */
+/* vm: calls of adapters. A call owns the list of those that are to be asked, one for all verbs but identify, and
+ * the program of the one that is being asked. Every start of a program but the first has an event of its own:
+ * whoever ended has let go of its unit by then, and the handler is never called from within vm_ask(). It
+ * believes no adapter, and decides nothing about a VM. */
 
 #include "vm.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* sleep-statistics: /sys/power/suspend_stats (kernel/power/main.c), which takes no lock. last_failed_* stay until the next failure, so fail
- * comes with them. */
+/* sleep-statistics: /sys/power/suspend_stats (kernel/power/main.c), which takes no lock. last_failed_* stay
+ * until the next failure, so fail comes with them. */
 
 #include "worker/sleep-statistics.h"
 

@@ -34,7 +34,8 @@ static const char adapter[] =
         "case $verb in\n"
         "identify) echo '{\"id\":\"vm-1\",\"name\":\"win10\"}' ;;\n"
         "status) echo \"{\\\"state\\\":\\\"$state\\\"}\" ;;\n"
-        "capabilities) echo \"{\\\"state\\\":\\\"$state\\\",\\\"agent\\\":true,\\\"s3\\\":$(can s3),\\\"s4\\\":$(can s4),\\\"restart\\\":$(can restart)}\" ;;\n"
+        "capabilities) echo \"{\\\"state\\\":\\\"$state\\\",\\\"agent\\\":true,\\\"s3\\\":$(can s3),\\\"s4\\\":$(can "
+        "s4),\\\"restart\\\":$(can restart)}\" ;;\n"
         "pause) become paused ;;\n"
         "suspend) become suspended ;;\n"
         "resume | wake | start) become running ;;\n"
@@ -50,7 +51,8 @@ static void put_word(const char *name, const char *text) {
 
 Scene *sleep_scene(const char *policy) {
         static const char *const environment[] = { "GPUPT_VM_DIR=" ADAPTER_DIR, NULL };
-        g_autofree char *config = g_strdup_printf("[Match]\nAddress=" CARD "\n[Gpu]\nAfterVm=heal\n[Sleep]\n%s\n", policy);
+        g_autofree char *config =
+                g_strdup_printf("[Match]\nAddress=" CARD "\n[Gpu]\nAfterVm=heal\n[Sleep]\n%s\n", policy);
         Scene *s = scene_new_without_daemon("desktop");
 
         s->environment = environment;
@@ -157,7 +159,8 @@ Gate *gate_call(Scene *s, const char *method) {
 
         g->scene = s;
         g->bus = sim_bus_new(s->m, 0);
-        g_assert_cmpint(sd_bus_message_new_method_call(g->bus, &m, GPUPT_BUS_NAME, GPUPT_OBJECT_PATH, GPUPT_MANAGER_INTERFACE, method),
+        g_assert_cmpint(sd_bus_message_new_method_call(g->bus, &m, GPUPT_BUS_NAME, GPUPT_OBJECT_PATH,
+                                                       GPUPT_MANAGER_INTERFACE, method),
                         >=, 0);
         if (g_str_equal(method, "PrepareSleep"))
                 g_assert_cmpint(sd_bus_message_append(m, "s", ""), >=, 0);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* test-check-sleep: what Manager.Check() says about the next sleep of the host: the gate, the policies, and the VM that has a card. The
- * rest of it is in test-check. */
+/* test-check-sleep: what Manager.Check() says about the next sleep of the host: the gate, the policies, and the
+ * VM that has a card. The rest of it is in test-check. */
 
 #include "sleep-fixture.h"
 #include "util/cleanup.h"
@@ -35,7 +35,8 @@ static void assert_has_not(const char *text, const char *part) {
                 g_error("'%s' is in:\n%s", part, text);
 }
 
-/* The machine of the test has the installed units of the host, or none, so only what comes before them is asserted. */
+/* The machine of the test has the installed units of the host, or none, so only what comes before them is
+ * asserted. */
 static void test_gate(void) {
         g_autoptr(Scene) s = scene_new("desktop", NULL);
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* test-sleep-faults: what befalls the host's sleep on its way: a VM that answers late, never, or dies; a card that is gone, dead or not
- * where it was after the wake; a kernel call that hangs; a daemon that is killed at each step; a host that has lost its power. After each
- * nothing is lost, what could not be brought back is said, and the next sleep works. */
+/* test-sleep-faults: what befalls the host's sleep on its way: a VM that answers late, never, or dies; a card
+ * that is gone, dead or not where it was after the wake; a kernel call that hangs; a daemon that is killed at
+ * each step; a host that has lost its power. After each nothing is lost, what could not be brought back is said,
+ * and the next sleep works. */
 
 #include "sleep-fixture.h"
 
@@ -256,7 +257,8 @@ static void test_killed_in_verb(void) {
         }
 }
 
-/* While the host sleeps: it stays prepared as long as somebody says that the host does; and takes it back where nobody does. */
+/* While the host sleeps: it stays prepared as long as somebody says that the host does; and takes it back where
+ * nobody does. */
 static void test_killed_prepared(void) {
         static const bool open[] = { true, false };
 
@@ -348,7 +350,8 @@ static void test_power_lost(void) {
 
 /* Whatever is in the file, the daemon lives, keeps it, and does nothing by it. */
 static void test_alien_record(void) {
-        static const char *const texts[] = { "", "gpuptd-sleep 1\n", "gpuptd-sleep 7\nend\n", "gpuptd-sleep 1\ncycle 1 1\nend\n", "\xff\xfe" };
+        static const char *const texts[] = { "", "gpuptd-sleep 1\n", "gpuptd-sleep 7\nend\n",
+                                             "gpuptd-sleep 1\ncycle 1 1\nend\n", "\xff\xfe" };
 
         for (size_t i = 0; i < G_N_ELEMENTS(texts); i++) {
                 g_autoptr(Scene) s = scene_new_without_daemon("desktop");

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* test-sleep-matrix: every policy of a VM with every policy of its card, times what may have become of the card when the host has woken. What
- * holds for all of them: the daemon says "done" if and only if the VM runs and the card is where it was; a VM is not let loose on a card that
- * is not well; nothing unfinished is left on disk; and when the card has been put right, the next sleep is a good one. */
+/* test-sleep-matrix: every policy of a VM with every policy of its card, times what may have become of the card
+ * when the host has woken. What holds for all of them: the daemon says "done" if and only if the VM runs and the
+ * card is where it was; a VM is not let loose on a card that is not well; nothing unfinished is left on disk;
+ * and when the card has been put right, the next sleep is a good one. */
 
 #include "sleep-fixture.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* test-sleep: the host sleeps and wakes with a card that is with VFIO: doors, policies of VMs and cards, vetoes, and that the end of
- * one sleep is not taken for the end of another. What befalls it on the way is in test-sleep-faults. */
+/* test-sleep: the host sleeps and wakes with a card that is with VFIO: doors, policies of VMs and cards, vetoes,
+ * and that the end of one sleep is not taken for the end of another. What befalls it on the way is in
+ * test-sleep-faults. */
 
 #include "sleep-fixture.h"
 
@@ -203,8 +204,8 @@ static void test_failing_verb(void) {
         }
 }
 
-/* Two processes on two cards are one VM, if its adapter says so: it is asked once, by the stricter policy, and resumed when both cards are
- * well. */
+/* Two processes on two cards are one VM, if its adapter says so: it is asked once, by the stricter policy, and
+ * resumed when both cards are well. */
 static void test_two_cards(void) {
         g_autoptr(Scene) s = sleep_scene("VirtualMachine=ignore");
         pid_t first, second;
@@ -312,7 +313,8 @@ static sd_bus *login1(Scene *s) {
 
 static void suspend(Scene *s) {
         g_assert_cmpint(sd_bus_call_method(login1(s), "org.freedesktop.login1", "/org/freedesktop/login1",
-                                           "org.freedesktop.login1.Manager", "Suspend", NULL, NULL, "b", false), >=, 0);
+                                           "org.freedesktop.login1.Manager", "Suspend", NULL, NULL, "b", false),
+                        >=, 0);
 }
 
 /* Both doors are one sleep, whichever is opened first. */
@@ -409,10 +411,12 @@ static void test_gate_off(void) {
         sim_let_go(s->m, vm);
 }
 
-/* The unit that ships, as far as the simulated systemd knows such units: it ends what it has begun also where its start failed. */
+/* The unit that ships, as far as the simulated systemd knows such units: it ends what it has begun also where
+ * its start failed. */
 static void install_gate(Scene *s) {
-        g_autofree char *start = g_strdup_printf("#!/bin/sh\n%s sleep prepare || { r=$?; %s sleep finish; exit $r; }\n",
-                                                 getenv("GPUPTCTL"), getenv("GPUPTCTL")),
+        g_autofree char *start =
+                                g_strdup_printf("#!/bin/sh\n%s sleep prepare || { r=$?; %s sleep finish; exit $r; }\n",
+                                                getenv("GPUPTCTL"), getenv("GPUPTCTL")),
                         *stop = g_strdup_printf("#!/bin/sh\nexec %s sleep finish\n", getenv("GPUPTCTL"));
 
         put_file("/run/gate-start", start);
@@ -488,7 +492,8 @@ static void test_no_daemon(void) {
 
 /* ---- lid and battery ---- */
 
-/* A veto with the lid closed keeps logind from trying again for ever; on battery the VM goes down, in good or in evil. */
+/* A veto with the lid closed keeps logind from trying again for ever; on battery the VM goes down, in good or in
+ * evil. */
 static void test_lid(void) {
         static const struct {
                 const char *policy, *situation, *log;
@@ -547,8 +552,11 @@ static void test_evidence(void) {
         (void) sim_command(s->m, "kernel-log 'PM: long before'");
         g_assert_cmpstr(gate(s, "PrepareSleep"), ==, "");
         (void) sim_command(s->m, "kernel-log 'PM: suspend entry (deep)'");
-        (void) sim_command(s->m, "kernel-log 'Freezing user space processes failed after 20 seconds (1 tasks refusing to freeze)'");
-        (void) sim_command(s->m, "kernel-log " CARD " 'Unable to change power state from D3cold to D0, device inaccessible'");
+        (void) sim_command(
+                s->m,
+                "kernel-log 'Freezing user space processes failed after 20 seconds (1 tasks refusing to freeze)'");
+        (void) sim_command(s->m, "kernel-log " CARD
+                                 " 'Unable to change power state from D3cold to D0, device inaccessible'");
         (void) sim_command(s->m, "kernel-log 'usb 1-1: new high-speed USB device'");
         g_assert_cmpstr(gate(s, "FinishSleep"), ==, "");
         report = last_sleep(s, "");
@@ -575,14 +583,20 @@ static void test_hook(void) {
         vm_behaves("shutdown", "hang");
         prepare = gate_call(s, "PrepareSleep");
         vm_wait_asked(s, "shutdown");
-        g_assert_cmpstr(call_error(s, path, GPUPT_GPU_INTERFACE, "VmPhase", NULL, "sssa{sv}", "libvirt", "win10", "pre-stop", 0), ==, "");
+        g_assert_cmpstr(call_error(s, path, GPUPT_GPU_INTERFACE, "VmPhase", NULL, "sssa{sv}", "libvirt", "win10",
+                                   "pre-stop", 0),
+                        ==, "");
         vm_goes_on("shutdown");
         g_assert_cmpstr(gate_wait(prepare), ==, "");
-        g_assert_cmpstr(call_error(s, path, GPUPT_GPU_INTERFACE, "VmPhase", NULL, "sssa{sv}", "libvirt", "win10", "post-stop", 0), ==, "");
+        g_assert_cmpstr(call_error(s, path, GPUPT_GPU_INTERFACE, "VmPhase", NULL, "sssa{sv}", "libvirt", "win10",
+                                   "post-stop", 0),
+                        ==, "");
         vm_behaves("start", "hang");
         finish = gate_call(s, "FinishSleep");
         vm_wait_asked(s, "start");
-        g_assert_cmpstr(call_error(s, path, GPUPT_GPU_INTERFACE, "VmPhase", NULL, "sssa{sv}", "libvirt", "win10", "pre-start", 0), ==, "");
+        g_assert_cmpstr(call_error(s, path, GPUPT_GPU_INTERFACE, "VmPhase", NULL, "sssa{sv}", "libvirt", "win10",
+                                   "pre-start", 0),
+                        ==, "");
         assert_end(s, detach(s, CARD, ""), "done", "");
         vm_goes_on("start");
         g_assert_cmpstr(gate_wait(finish), ==, "");
