@@ -312,7 +312,7 @@ static void on_status(const VmAnswer *a, const char *adapter, bool joined, void 
         else if (a->state == VM_RUNNING)
                 vm_is_through(s, SLEEP_STAGE_RESTORED, "%s", "");
         else if ((a->state == VM_PAUSED && v->action == VM_ACTION_PAUSE) ||
-                 (a->state == VM_SUSPENDED && v->action == VM_ACTION_SUSPEND) ||
+                 (a->state == VM_SUSPENDED && v->action != VM_ACTION_PAUSE) ||
                  (a->state == VM_OFF && vm_action_ends_vm(v->action)))
                 bring_back(s, vm_action_undo(v->action));
         else if (a->state == VM_GONE)

@@ -170,6 +170,7 @@ static void end_it(const VmQuestion *q, VmDecision *d) {
 static void soften(const VmQuestion *q, VmDecision *d) {
         const SleepSituation *s = &q->situation;
         LidPolicy lid = q->policy->lid_closed;
+        bool goes_on = q->policy->on_error == SLEEP_ERROR_CONTINUE && q->policy->vm != VM_POLICY_INHIBIT;
 
         if (!d->veto)
                 return;
@@ -177,11 +178,11 @@ static void soften(const VmQuestion *q, VmDecision *d) {
                 lid = s->on_battery ? LID_SHUTDOWN : LID_VETO;
         if (s->battery_critical)
                 end_it(q, d);
-        else if (s->lid_closed && lid == LID_SHUTDOWN)
+        else if (s->lid_closed && lid == LID_SHUTDOWN && !(goes_on && q->policy->lid_closed == LID_AUTO))
                 end_it(q, d);
         else if (s->lid_closed && lid == LID_CONTINUE)
                 d->veto = false;
-        else if (q->policy->on_error == SLEEP_ERROR_CONTINUE && q->policy->vm != VM_POLICY_INHIBIT)
+        else if (goes_on)
                 d->veto = false;
         d->lid = d->veto && s->lid_closed;
 }

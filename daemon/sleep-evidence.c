@@ -19,6 +19,11 @@ static uint64_t clock_usec(clockid_t clock) {
         return (uint64_t) t.tv_sec * 1000000 + (uint64_t) t.tv_nsec / 1000;
 }
 
+void sleep_start_clocks(SleepRecord *r) {
+        r->began_monotonic = clock_usec(CLOCK_MONOTONIC);
+        r->began_boottime = clock_usec(CLOCK_BOOTTIME);
+}
+
 /* CLOCK_MONOTONIC stands still while the host sleeps, CLOCK_BOOTTIME does not. What is left is the time between
  * two readings. */
 uint64_t sleep_measure(const SleepRecord *r) {
@@ -87,7 +92,7 @@ bool sleep_evidence_take(Sleep *s) {
                 return false;
         if (!s->evidence_taken) {
                 record->asleep_usec = sleep_measure(record);
-                if (record->phase == SLEEP_RESUMING && record->asleep_usec == 0 && !record->vetoed &&
+                if (record->phase == SLEEP_RESUMING && record->asleep_usec == 0 && !record->vetoed && s->patience == 0 &&
                     ask_statistics(s))
                         return false;
         }

@@ -93,6 +93,8 @@ struct Sleep {
         SleepCycles cycles;
         unsigned begun;      /* the newest cycle that was begun */
         unsigned late;       /* one that was announced before the daemon was ready: only the gate begins it */
+        unsigned early;      /* SleepDoors that were opened before it is known what was left */
+        bool early_finish;   /* and the gate, which was closed */
         SleepRecord *record; /* of the cycle under way, else of the last one; NULL: there was none */
         SleepJob *job;       /* NULL: nothing is being done */
         bool taken_up;
@@ -129,6 +131,8 @@ bool sleep_is_over(const Sleep *s);
 const SleepCycle *sleep_newest_cycle(const Sleep *s); /* NULL: there is none */
 /* The id of the cycle that it opens. */
 unsigned sleep_open_door(Sleep *s, SleepDoor door);
+/* That of the one that it ends; 0: none. */
+unsigned sleep_close_door(Sleep *s, SleepDoor door);
 /* The job of the host: with the id that is in the record, or a new one. */
 int sleep_show_job(Sleep *s, Operation operation);
 int sleep_start_job(Sleep *s, Operation operation);
@@ -191,5 +195,7 @@ void sleep_back_done(Sleep *s);
 /* ---- sleep-evidence.c ---- */
 /* What the kernel has said since it began. True once it is in the record. */
 bool sleep_evidence_take(Sleep *s);
+/* From now on it is counted how long the host sleeps, and the kernel's lines are the sleep's. */
+void sleep_start_clocks(SleepRecord *r);
 /* For how long the host has slept since it began, microseconds. */
 uint64_t sleep_measure(const SleepRecord *r);

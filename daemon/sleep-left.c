@@ -12,18 +12,38 @@
 /* After a boot, the manager of a VM may not be there yet. */
 #define PATIENCE_USEC (5 * 60 * 1000000ULL)
 
+/* What has been announced meanwhile: of the cycle that was left, or of one that comes after it. A cycle that only logind has
+ * announced is too late to be prepared; the gate has the time. */
+static void take_early(Sleep *s) {
+        unsigned prepares = 0, finishes = 0;
+
+        if (s->early & DOOR_LOGIND) {
+                unsigned id = sleep_open_door(s, DOOR_LOGIND);
+
+                s->late = id > s->begun ? id : 0;
+        }
+        if (s->early & DOOR_GATE)
+                prepares = sleep_open_door(s, DOOR_GATE);
+        if (s->early_finish)
+                finishes = sleep_close_door(s, DOOR_GATE);
+        LIST_FOREACH(waiters, w, s->waiters)
+                w->cycle = w->finish ? finishes : prepares;
+        s->early = 0;
+        s->early_finish = false;
+}
+
 static void taken_up(Sleep *s) {
         void (*handler)(Manager *) = TAKE_PTR(s->on_taken_up);
 
         s->taken_up = true;
+        take_early(s);
         sleep_update_asleep(s);
         if (handler)
                 handler(s->m);
         sleep_poke(s);
 }
 
-/* The doors that are said to be open are so no more where nobody says it. What logind has announced meanwhile is
- * this cycle's, or, where it has ended, one that comes after it. */
+/* The doors that are said to be open are so no more where nobody says it. */
 static bool restore_doors(Sleep *s, bool gate_active) {
         SleepCycle *cycle = &s->record->cycle;
         bool announced = inhibitor_sleeping(s->m->inhibitor), open;
@@ -33,17 +53,10 @@ static bool restore_doors(Sleep *s, bool gate_active) {
         if ((cycle->opened & DOOR_GATE) && !gate_active)
                 cycle->closed |= DOOR_GATE;
         open = cycle->closed == 0;
-        if (s->late > 0)
-                sleep_cycles_forget(&s->cycles, s->late);
-        s->late = 0;
-        if (open && announced)
-                cycle->opened |= DOOR_LOGIND;
         if (cycle->closed != cycle->opened)
                 sleep_cycles_restore(&s->cycles, cycle);
         s->cycles.last_id = MAX(s->cycles.last_id, cycle->id);
         s->begun = cycle->id;
-        if (!open && announced && !(cycle->opened & DOOR_LOGIND & ~cycle->closed))
-                s->late = sleep_open_door(s, DOOR_LOGIND);
         return open;
 }
 
@@ -59,6 +72,8 @@ static void on_gate_at_start(const SleepGateAnswer *a, void *userdata) {
         sleep_log(s, LOG_NOTICE, MESSAGE_ID_JOB_RECOVERED, NULL,
                   "going on with what the last daemon left unfinished.");
         taken_up(s);
+        if (s->record->phase != phase)
+                return; /* its end was told meanwhile */
         if (phase == SLEEP_PREPARED && open)
                 sleep_watch_orphan(s);
         else if (phase == SLEEP_PREPARED)
@@ -66,7 +81,7 @@ static void on_gate_at_start(const SleepGateAnswer *a, void *userdata) {
         else if (sleep_show_job(s, phase == SLEEP_RESUMING ? OPERATION_RESUME : OPERATION_SLEEP) < 0)
                 (void) log_oom();
         if (phase == SLEEP_PREPARING)
-                s->calling_off = !open || sleep_forth_begin(s) < 0;
+                s->calling_off = s->calling_off || !open || sleep_forth_begin(s) < 0;
         else if (phase == SLEEP_UNDOING || phase == SLEEP_RESUMING)
                 sleep_back_begin(s);
         sleep_poke(s);
@@ -91,6 +106,7 @@ static void take_up_old_boot(Sleep *s) {
                 (void) free_and_strdup(&s->record->cards[i].message,
                                        "The host was started anew: it is where the start has put it.");
         }
+        sleep_start_clocks(s->record);
         s->begun = s->record->cycle.id = ++s->cycles.last_id;
         (void) boot_id(s->record->boot);
         s->record->cycle = (SleepCycle) { .id = s->record->cycle.id, .opened = DOOR_LOGIND, .closed = DOOR_LOGIND };
@@ -137,10 +153,6 @@ void sleep_take_up(Sleep *s, void (*handler)(Manager *m)) {
                 put_aside(s, r);
         if (r < 0) {
                 load_last(s);
-                if (inhibitor_sleeping(s->m->inhibitor)) {
-                        s->late = sleep_open_door(s, DOOR_LOGIND);
-                        sleep_release_delay(s);
-                }
                 taken_up(s);
         } else if (boot_id(boot) < 0 || !streq(boot, s->record->boot))
                 take_up_old_boot(s);

@@ -29,6 +29,8 @@ static bool may_fall_asleep(const Sleep *s) {
         const SleepCycle *c = sleep_newest_cycle(s);
         SleepPhase phase = sleep_is_over(s) ? SLEEP_OVER : s->record->phase;
 
+        if (!s->taken_up)
+                return (s->early & DOOR_LOGIND) && !gate_waits(s);
         if (!c || c->closed != 0)
                 return false;
         if (phase == SLEEP_PREPARED)

@@ -48,7 +48,7 @@ static void merge_policy(SleepPolicy *p, const SleepPolicy *other) {
         p->timeout_sec = MIN(p->timeout_sec, other->timeout_sec);
         if (other->on_error == SLEEP_ERROR_VETO)
                 p->on_error = SLEEP_ERROR_VETO;
-        if (other->lid_closed != LID_AUTO)
+        if (other->lid_closed == LID_VETO || p->lid_closed == LID_AUTO)
                 p->lid_closed = other->lid_closed;
 }
 

@@ -183,6 +183,8 @@ static void answer_finish(Sleep *s, SleepWaiter *w) {
 }
 
 static void answer_waiters(Sleep *s) {
+        if (!s->taken_up)
+                return;
         LIST_FOREACH_SAFE(waiters, w, s->waiters)
                 if (w->finish)
                         answer_finish(s, w);
@@ -248,8 +250,7 @@ static void begin(Sleep *s, const SleepCycle *c) {
         }
         record->cycle = *c;
         record->began = clock_usec(CLOCK_REALTIME);
-        record->began_monotonic = clock_usec(CLOCK_MONOTONIC);
-        record->began_boottime = clock_usec(CLOCK_BOOTTIME);
+        sleep_start_clocks(record);
         sleep_record_free(s->record);
         s->record = record;
         s->calling_off = false;
@@ -420,7 +421,7 @@ static void notice_overruled(Sleep *s) {
 }
 
 /* The first one that closes says that the host has woken, or stays awake. */
-static unsigned close_door(Sleep *s, SleepDoor door) {
+unsigned sleep_close_door(Sleep *s, SleepDoor door) {
         bool first;
         unsigned id = sleep_cycles_close(&s->cycles, door, &first);
 
@@ -442,20 +443,21 @@ static unsigned close_door(Sleep *s, SleepDoor door) {
 }
 
 void sleep_on_logind(Sleep *s, bool start) {
-        unsigned id;
-
         if (!start) {
                 sleep_hold_delay(s);
-                (void) close_door(s, DOOR_LOGIND);
+                if (s->taken_up)
+                        (void) sleep_close_door(s, DOOR_LOGIND);
+                s->early &= ~(unsigned) DOOR_LOGIND;
                 (void) manager_rescan(s->m);
                 return;
         }
-        id = sleep_open_door(s, DOOR_LOGIND);
-        if (!s->taken_up) {
-                s->late = id;
-                sleep_release_delay(s);
-        } else
+        if (s->taken_up) {
+                (void) sleep_open_door(s, DOOR_LOGIND);
                 sleep_limit_delay(s);
+        } else {
+                s->early |= DOOR_LOGIND;
+                sleep_release_delay(s);
+        }
         sleep_update_asleep(s);
 }
 
@@ -478,12 +480,14 @@ static void take_operation(Sleep *s, const char *operation) {
 }
 
 int sleep_prepare(Sleep *s, const char *operation, sleep_answer_t handler, void *userdata, SleepWaiter **ret) {
-        unsigned id = sleep_open_door(s, DOOR_GATE);
+        unsigned id = s->taken_up ? sleep_open_door(s, DOOR_GATE) : 0;
         int r;
 
         r = add_waiter(s, id, false, handler, userdata, ret);
         if (r < 0)
                 return r;
+        if (!s->taken_up)
+                s->early |= DOOR_GATE;
         sleep_update_asleep(s);
         /* So that the record is there to take the operation. */
         if (sleep_is_over(s))
@@ -493,7 +497,11 @@ int sleep_prepare(Sleep *s, const char *operation, sleep_answer_t handler, void 
 }
 
 int sleep_finish(Sleep *s, sleep_answer_t handler, void *userdata, SleepWaiter **ret) {
-        return add_waiter(s, close_door(s, DOOR_GATE), true, handler, userdata, ret);
+        if (!s->taken_up) {
+                s->early_finish = !(s->early & DOOR_GATE);
+                s->early &= ~(unsigned) DOOR_GATE;
+        }
+        return add_waiter(s, s->taken_up ? sleep_close_door(s, DOOR_GATE) : 0, true, handler, userdata, ret);
 }
 
 /* Neither logind nor the gate says that the host is going to sleep: whoever prepared it has forgotten it. */
@@ -528,7 +536,7 @@ static int on_orphan(sd_event_source *source, uint64_t usec, void *userdata) {
 bool sleep_in_progress(const Sleep *s) {
         const SleepCycle *c = sleep_newest_cycle(s);
 
-        return !sleep_is_over(s) || (c && c->closed == 0);
+        return !sleep_is_over(s) || (c && c->closed == 0) || s->early;
 }
 
 bool sleep_refuses_jobs(const Sleep *s) {

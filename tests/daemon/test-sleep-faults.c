@@ -257,6 +257,30 @@ static void test_killed_in_verb(void) {
         }
 }
 
+/* The gate asks a daemon that has not looked at its GPUs yet, and that has slept before in another life: it waits, and is answered. */
+static void test_early_gate(void) {
+        g_autoptr(Scene) s = sleep_scene("VirtualMachine=pause");
+        g_autoptr(Gate) prepare = NULL;
+        pid_t vm = vm_opens(s);
+        unsigned fault;
+
+        assert_next_sleep(s);
+        g_assert_cmpstr(vm_log(s), ==, "pause resume");
+        sim_daemon_kill(s->m);
+        fault = sim_fault(s->m, CARD, "read:class", "hang");
+        scene_start(s); /* it is ready after a while all the same */
+        prepare = gate_call(s, "PrepareSleep");
+        sim_wait_property(s->m, GPUPT_OBJECT_PATH, GPUPT_MANAGER_INTERFACE, "Sleeping", "true");
+        g_assert_false(prepare->answered);
+        sim_fault_release(s->m, fault);
+        g_assert_cmpstr(gate_wait(prepare), ==, "");
+        g_assert_cmpstr(vm_log(s), ==, "pause");
+        g_assert_cmpstr(gate(s, "FinishSleep"), ==, "");
+        g_assert_cmpstr(vm_log(s), ==, "resume");
+        sim_let_go(s->m, vm);
+        assert_detached(s);
+}
+
 /* While the host sleeps: it stays prepared as long as somebody says that the host does; and takes it back where
  * nobody does. */
 static void test_killed_prepared(void) {
@@ -379,6 +403,7 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/sleep-faults/unreachable", test_unreachable);
         g_test_add_func("/sleep-faults/job-runs", test_job_runs);
         g_test_add_func("/sleep-faults/killed-in-verb", test_killed_in_verb);
+        g_test_add_func("/sleep-faults/early-gate", test_early_gate);
         g_test_add_func("/sleep-faults/killed-prepared", test_killed_prepared);
         g_test_add_func("/sleep-faults/killed-resuming", test_killed_resuming);
         g_test_add_func("/sleep-faults/power-lost", test_power_lost);

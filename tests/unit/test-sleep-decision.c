@@ -89,12 +89,14 @@ static void check_sentence(const Case *c, const VmDecision *d) {
         CHECK(!strstr(d->reason, "()") && !strstr(d->reason, ": ."));
 }
 
-/* Whether the lid or the battery turn a veto into the end of the VM. */
+/* Whether the lid or the battery turn a veto into the end of the VM. What nobody would have vetoed is not ended for the lid's sake, unless
+ * the administrator says so. */
 static bool must_end(const Case *c) {
         const SleepSituation *s = &c->question.situation;
+        bool goes_on = c->policy.on_error == SLEEP_ERROR_CONTINUE && c->policy.vm != VM_POLICY_INHIBIT;
 
         return s->battery_critical ||
-               (s->lid_closed && (c->policy.lid_closed == LID_SHUTDOWN || (c->policy.lid_closed == LID_AUTO && s->on_battery)));
+               (s->lid_closed && (c->policy.lid_closed == LID_SHUTDOWN || (c->policy.lid_closed == LID_AUTO && s->on_battery && !goes_on)));
 }
 
 static bool may_veto(const Case *c) {
