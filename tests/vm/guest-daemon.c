@@ -159,7 +159,7 @@ static int on_signal(sd_bus_message *message, void *userdata, sd_bus_error *erro
 
 /* Waits until `reached`, asked again after each PropertiesChanged or JobRemoved of the daemon's: the match is in place before the
  * first question, so nothing is missed. */
-static void wait_for_signals(bool (*reached)(const void *userdata), const void *userdata, const char *what) {
+void wait_for_signals(bool (*reached)(const void *userdata), const void *userdata, const char *what) {
         gint64 end = g_get_monotonic_time() + PATIENCE_SEC * G_USEC_PER_SEC;
         sd_bus *bus = system_bus();
         sd_bus_slot *slot = NULL;

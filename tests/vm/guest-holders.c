@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -25,6 +26,8 @@ struct NestedVm {
 };
 
 #define NESTED_SOCKET "/run/nested.qmp"
+/* Where it listens, and an adapter finds it. */
+#define NESTED_MONITOR "/run/nested.monitor"
 
 /* QEMU is the one that connects: so there is a moment to wait for, and the greeting after it comes when all devices are open. */
 static int listen_for_qmp(void) {
@@ -53,28 +56,14 @@ static char *nested_line(NestedVm *vm) {
         return g_string_free(line, false);
 }
 
-NestedVm *nested_start(const char *first, ...) {
-        g_autoptr(GPtrArray) argv = g_ptr_array_new_with_free_func(g_free);
-        g_autoptr(GError) error = NULL;
-        NestedVm *vm = g_new0(NestedVm, 1);
-        int listener = listen_for_qmp(), status;
+/* argv is NULL-terminated, and nobody has connected to the listener yet. */
+static NestedVm *nested_run(char **argv, int listener) {
         struct pollfd p = { .fd = listener, .events = POLLIN };
-        va_list ap;
+        NestedVm *vm = g_new0(NestedVm, 1);
+        g_autoptr(GError) error = NULL;
+        int status;
 
-        for (const char *const *a = (const char *const[]) { "systemd-run", "--quiet", "--collect", "--unit=" NESTED_UNIT,
-                                                           "qemu-system-x86_64", "-name", NESTED_NAME, "-accel", "tcg", "-M",
-                                                           "q35", "-m", "128", "-nodefaults", "-display", "none", "-vga", "none",
-                                                           "-qmp", "unix:" NESTED_SOCKET, NULL };
-             *a; a++)
-                g_ptr_array_add(argv, g_strdup(*a));
-        va_start(ap, first);
-        for (const char *a = first; a; a = va_arg(ap, const char *)) {
-                g_ptr_array_add(argv, g_strdup("-device"));
-                g_ptr_array_add(argv, g_strdup_printf("vfio-pci,host=%s", a));
-        }
-        va_end(ap);
-        g_ptr_array_add(argv, NULL);
-        g_spawn_sync("/", (char **) argv->pdata, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, &status, &error);
+        g_spawn_sync("/", argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, &status, &error);
         g_assert_no_error(error);
         g_assert_cmpint(status, ==, 0);
 
@@ -87,6 +76,48 @@ NestedVm *nested_start(const char *first, ...) {
         return vm;
 }
 
+static NestedVm *nested_startv(bool listens, const char *first, va_list ap) {
+        g_autoptr(GPtrArray) argv = g_ptr_array_new_with_free_func(g_free);
+        int listener = listen_for_qmp();
+
+        for (const char *const *a = (const char *const[]) { "systemd-run", "--quiet", "--collect", "--unit=" NESTED_UNIT,
+                                                           "qemu-system-x86_64", "-name", NESTED_NAME, "-accel", "tcg", "-M",
+                                                           "q35", "-m", "128", "-nodefaults", "-display", "none", "-vga", "none",
+                                                           "-qmp", "unix:" NESTED_SOCKET, NULL };
+             *a; a++)
+                g_ptr_array_add(argv, g_strdup(*a));
+        if (listens) {
+                g_ptr_array_add(argv, g_strdup("-qmp"));
+                g_ptr_array_add(argv, g_strdup("unix:" NESTED_MONITOR ",server=on,wait=off"));
+        }
+        for (const char *a = first; a; a = va_arg(ap, const char *)) {
+                g_ptr_array_add(argv, g_strdup("-device"));
+                g_ptr_array_add(argv, g_strdup_printf("vfio-pci,host=%s", a));
+        }
+        g_ptr_array_add(argv, NULL);
+        return nested_run((char **) argv->pdata, listener);
+}
+
+NestedVm *nested_start(const char *first, ...) {
+        NestedVm *vm;
+        va_list ap;
+
+        va_start(ap, first);
+        vm = nested_startv(false, first, ap);
+        va_end(ap);
+        return vm;
+}
+
+NestedVm *nested_start_managed(const char *first, ...) {
+        NestedVm *vm;
+        va_list ap;
+
+        va_start(ap, first);
+        vm = nested_startv(true, first, ap);
+        va_end(ap);
+        return vm;
+}
+
 char *nested_qmp(NestedVm *vm, const char *request) {
         g_assert_cmpint(dprintf(vm->fd, "%s\n", request), >, 0);
         for (;;) {
@@ -95,6 +126,20 @@ char *nested_qmp(NestedVm *vm, const char *request) {
                 /* Events of the VM come in between. */
                 if (strstr(line, "\"return\"") || strstr(line, "\"error\""))
                         return g_steal_pointer(&line);
+        }
+}
+
+gint64 nested_event(NestedVm *vm, const char *event) {
+        g_autofree char *mark = g_strdup_printf("\"event\": \"%s\"", event);
+
+        for (;;) {
+                g_autofree char *line = nested_line(vm);
+                const char *stamp = strstr(line, "\"seconds\": ");
+                gint64 seconds, usec;
+
+                if (strstr(line, mark) && stamp &&
+                    sscanf(stamp, "\"seconds\": %" G_GINT64_FORMAT ", \"microseconds\": %" G_GINT64_FORMAT, &seconds, &usec) == 2)
+                        return seconds * G_USEC_PER_SEC + usec;
         }
 }
 

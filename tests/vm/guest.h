@@ -120,8 +120,12 @@ typedef struct NestedVm NestedVm;
 #define NESTED_UNIT "nested.service"
 #define NESTED_NAME "nested"
 NestedVm *nested_start(const char *first, ...) G_GNUC_NULL_TERMINATED;
-/* One QMP command to it; the answer. */
+/* The same, and gpuptd's adapter `qemu` can talk to it as well. */
+NestedVm *nested_start_managed(const char *first, ...) G_GNUC_NULL_TERMINATED;
+/* One QMP command to it; the answer. Events that come before it are lost. */
 char *nested_qmp(NestedVm *vm, const char *request);
+/* Waits for an event of it, such as "STOP": when that was, in microseconds of CLOCK_REALTIME. */
+gint64 nested_event(NestedVm *vm, const char *event);
 /* Ends it by QMP, or as a crash or the kernel would (SIGKILL), and waits. */
 void nested_stop(NestedVm *vm);
 void nested_kill(NestedVm *vm);
