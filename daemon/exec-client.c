@@ -31,7 +31,7 @@ struct Exec {
         char **argv;
         uint64_t limit_usec;
         size_t output_max;
-        bool errors_apart;
+        bool errors_apart, status_answers;
         int output; /* -EBADF: to the journal */
         exec_handler_t handler;
         void *userdata;
@@ -315,6 +315,27 @@ static int append_outputs(sd_bus_message *m, const Exec *e) {
         return r < 0 ? r : sd_bus_message_append(m, "(sv)", "StandardErrorFileDescriptor", "h", e->output);
 }
 
+/* Two lists, of exit statuses and of signals: core/dbus-execute.c bus_property_get_exit_status_set(). */
+static int append_answers(sd_bus_message *m) {
+        static const int32_t statuses[] = { 2, 3 };
+        int r;
+
+        r = sd_bus_message_open_container(m, 'r', "sv");
+        if (r >= 0)
+                r = sd_bus_message_append(m, "s", "SuccessExitStatus");
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'v', "(aiai)");
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'r', "aiai");
+        if (r >= 0)
+                r = sd_bus_message_append_array(m, 'i', statuses, sizeof(statuses));
+        if (r >= 0)
+                r = sd_bus_message_append(m, "ai", 0);
+        for (unsigned i = 0; r >= 0 && i < 3; i++)
+                r = sd_bus_message_close_container(m);
+        return r;
+}
+
 static int append_properties(sd_bus_message *m, const Exec *e) {
         int r;
 
@@ -328,6 +349,8 @@ static int append_properties(sd_bus_message *m, const Exec *e) {
                                   "Environment", "as", 1, "LC_ALL=C");
         if (r >= 0 && e->output >= 0)
                 r = append_outputs(m, e);
+        if (r >= 0 && e->status_answers)
+                r = append_answers(m);
         return r < 0 ? r : append_exec(m, e);
 }
 
@@ -391,7 +414,7 @@ int exec_run(sd_bus *bus, const ExecRequest *request, exec_handler_t handler, vo
         if (!e)
                 return -ENOMEM;
         *e = (Exec) { .bus = sd_bus_ref(bus), .limit_usec = request->limit_usec, .output_max = request->output_max,
-                      .errors_apart = request->errors_apart, .output = -EBADF, .handler = handler, .userdata = userdata };
+                      .errors_apart = request->errors_apart, .status_answers = request->status_answers, .output = -EBADF, .handler = handler, .userdata = userdata };
         r = copy_request(e, request);
         if (r < 0)
                 return r;

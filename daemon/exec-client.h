@@ -23,6 +23,7 @@ typedef struct ExecRequest {
         size_t output_max;   /* of what it prints on both its outputs so much is kept, and it cannot write more; 0: all
                               * goes to the journal */
         bool errors_apart;   /* what it writes to standard error goes to the journal all the same */
+        bool status_answers; /* exit statuses 2 and 3 are answers, about which systemd need not complain in the journal */
 } ExecRequest;
 
 typedef struct ExecResult {

@@ -58,6 +58,18 @@ static int take_lines(Sleep *s) {
         return r;
 }
 
+/* The kernel's last failure may be of another sleep; that this one failed is in its lines. */
+static bool kernel_has_failed(const SleepRecord *r) {
+        static const char *const words[] = { "refusing to freeze", "failed to suspend", "failed to freeze",
+                                             "failed to prepare", "Some devices failed", "aborted" };
+
+        for (char **l = r->kernel_lines; l && *l; l++)
+                for (size_t i = 0; i < ELEMENTSOF(words); i++)
+                        if (strstr(*l, words[i]))
+                                return true;
+        return false;
+}
+
 static void on_statistics(int error, const char *data, size_t size, void *userdata) {
         Sleep *s = ASSERT_PTR(userdata);
         WordsReader reader = { .text = data, .size = size };
@@ -76,7 +88,6 @@ static void on_statistics(int error, const char *data, size_t size, void *userda
         sleep_poke(s);
 }
 
-/* A daemon that was started again knows no more than that the host was to sleep. */
 static bool ask_statistics(Sleep *s) {
         _cleanup_(step_done) Step step = {};
 
@@ -92,13 +103,12 @@ bool sleep_evidence_take(Sleep *s) {
                 return false;
         if (!s->evidence_taken) {
                 record->asleep_usec = sleep_measure(record);
-                if (record->phase == SLEEP_RESUMING && record->asleep_usec == 0 && !record->vetoed && s->patience == 0 &&
-                    ask_statistics(s))
+                r = take_lines(s);
+                if (r < 0)
+                        log_warning_errno(r, "The kernel's lines about the sleep could not be read, ignoring: %m");
+                if (record->phase == SLEEP_RESUMING && kernel_has_failed(record) && ask_statistics(s))
                         return false;
         }
         s->evidence_taken = false;
-        r = take_lines(s);
-        if (r < 0)
-                log_warning_errno(r, "What the kernel has logged about the sleep could not be read, ignoring: %m");
         return true;
 }

@@ -465,8 +465,12 @@ static void on_gate_operation(const SleepGateAnswer *a, void *userdata) {
         Sleep *s = ASSERT_PTR(userdata);
 
         s->gate = NULL;
-        if (s->record && isempty(s->record->operation) && free_and_strdup(&s->record->operation, a->operation) < 0)
+        if (!s->record || !isempty(s->record->operation))
+                return;
+        if (free_and_strdup(&s->record->operation, a->operation) < 0)
                 (void) log_oom();
+        else if (!sleep_is_over(s))
+                (void) sleep_store(s);
 }
 
 static void take_operation(Sleep *s, const char *operation) {

@@ -237,6 +237,7 @@ static int ask(VmCall *c) {
                                 .limit_usec = (uint64_t) (c->limit_sec + GRACE_SEC) * 1000000U,
                                 .output_max = OUTPUT_SIZE,
                                 .errors_apart = true,
+                                .status_answers = true,
                         },
                         on_exec, c, &c->exec);
 }
