@@ -202,15 +202,37 @@ static int get_capabilities(Reader *r, VmAnswer *a) {
 
 /* ---- The answer */
 
-/* One object, and nothing else. *ret is NULL, and *ret_why a sentence, if it is not that. */
-static int parse_object(const char *output, size_t size, json_object **ret, const char **ret_why) {
+static int parse(const char *text, size_t size, int flags, json_object **ret, enum json_tokener_error *ret_error) {
         _cleanup_(json_tokener_freep) json_tokener *tokener = json_tokener_new_ex(DEPTH_MAX);
-        _cleanup_(json_object_putp) json_object *object = NULL;
-        enum json_tokener_error error;
 
-        *ret = NULL;
         if (!tokener)
                 return -ENOMEM;
+        json_tokener_set_flags(tokener, flags);
+        *ret = json_tokener_parse_ex(tokener, text, (int) size);
+        *ret_error = json_tokener_get_error(tokener);
+        return 0;
+}
+
+/* Whether the form is that of JSON, and nothing follows. json-c 0.18 takes bytes from 0x80 on for control characters where it is to be
+ * strict (json_tokener.c, a comparison of a plain char), so for that they are letters. */
+static int parse_strictly(const char *text, size_t size, enum json_tokener_error *ret_error) {
+        _cleanup_(json_object_putp) json_object *object = NULL;
+        _cleanup_free_ char *ascii = malloc(size);
+
+        if (!ascii)
+                return -ENOMEM;
+        for (size_t i = 0; i < size; i++)
+                ascii[i] = (unsigned char) text[i] < 0x80 ? text[i] : 'x';
+        return parse(ascii, size, JSON_TOKENER_STRICT, &object, ret_error);
+}
+
+/* One object, and nothing else. *ret is NULL, and *ret_why a sentence, if it is not that. */
+static int parse_object(const char *output, size_t size, json_object **ret, const char **ret_why) {
+        _cleanup_(json_object_putp) json_object *object = NULL;
+        enum json_tokener_error error;
+        int r;
+
+        *ret = NULL;
         if (size > VM_OUTPUT_MAX + 1) { /* a newline */
                 *ret_why = "its answer is longer than 64 KiB";
                 return 0;
@@ -220,9 +242,11 @@ static int parse_object(const char *output, size_t size, json_object **ret, cons
                 *ret_why = size == 0 ? "it gave no answer" : "its answer is not text";
                 return 0;
         }
-        json_tokener_set_flags(tokener, JSON_TOKENER_STRICT);
-        object = json_tokener_parse_ex(tokener, output, (int) size);
-        error = json_tokener_get_error(tokener);
+        r = parse_strictly(output, size, &error);
+        if (r >= 0 && error == json_tokener_success)
+                r = parse(output, size, 0, &object, &error);
+        if (r < 0)
+                return r;
         if (error == json_tokener_continue)
                 *ret_why = "its answer ends in the middle";
         else if (error == json_tokener_error_depth)

@@ -193,6 +193,16 @@ static void test_does_not_fit(void) {
         }
 }
 
+/* Other letters than those of ASCII are no control characters. */
+static void test_letters(void) {
+        VmAnswer a;
+
+        parse(VM_IDENTIFY, 0, "{\"id\":\"7\",\"name\":\"d\xc3\xbc\xe2\x80\xa6\"}", &a);
+        g_assert_cmpint(a.result, ==, VM_DONE);
+        g_assert_cmpstr(a.name, ==, "d\xc3\xbc\xe2\x80\xa6");
+        vm_answer_done(&a);
+}
+
 /* A text that goes on behind what the tokener takes for its end. */
 static void test_nul(void) {
         static const char output[] = "{\"state\":\"running\"}\0{}";
@@ -294,6 +304,7 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/vm-answer/verbs", test_verbs);
         g_test_add_func("/vm-answer/capabilities", test_capabilities);
         g_test_add_func("/vm-answer/does-not-fit", test_does_not_fit);
+        g_test_add_func("/vm-answer/letters", test_letters);
         g_test_add_func("/vm-answer/nul", test_nul);
         g_test_add_func("/vm-answer/size", test_size);
         g_test_add_func("/vm-answer/id", test_id);
