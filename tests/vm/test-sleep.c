@@ -235,7 +235,11 @@ static int on_vetoed(sd_bus_message *message, void *userdata, sd_bus_error *erro
 }
 
 /* Said by the signal, the report and the journal alike. */
-static void assert_vetoed(const char *reason) {
+static void assert_target_refused(void) {
+        g_assert_cmpint(host_suspend_directly(), !=, 0);
+}
+
+static void assert_vetoed(void (*attempt)(void), const char *reason) {
         sd_bus_slot *slot = NULL;
         g_autofree char *journal = NULL;
         Veto v = {};
@@ -243,7 +247,10 @@ static void assert_vetoed(const char *reason) {
         g_assert_cmpint(sd_bus_match_signal(system_bus(), &slot, GPUPT_BUS_NAME, GPUPT_OBJECT_PATH, GPUPT_MANAGER_INTERFACE, "SleepVetoed",
                                             on_vetoed, &v),
                         >=, 0);
-        assert_stays_awake();
+        attempt();
+        /* The signal was sent before the refusal. */
+        while (sd_bus_process(system_bus(), NULL) > 0)
+                ;
         g_assert_cmpuint(v.n, ==, 1);
         g_assert_cmpstr(v.gpu, ==, CARD);
         assert_contains(v.reason, reason);
@@ -262,7 +269,7 @@ static void test_vetoed(void) {
         NestedVm *vm = vm_start("VirtualMachine=auto");
         unsigned tried = kernel_tried();
 
-        assert_vetoed("Restartable=yes");
+        assert_vetoed(assert_stays_awake, "Restartable=yes");
         assert_vm(vm, "running");
         assert_property("State", "assigned");
         g_assert_cmpint(host_suspend_directly(), !=, 0);
@@ -290,7 +297,8 @@ static bool stranger_may_suspend(const void *wanted) {
         return strstr(o->out, wanted);
 }
 
-/* A user who may let the host sleep may not while a VM has the card; root may ask, and is refused by the gate. */
+/* A user who may let the host sleep may not while a VM has the card. The lock binds root from systemd 257 on; who passes it by, starting the
+ * target, is refused by the gate. */
 static void test_inhibited(void) {
         g_autoptr(Output) asked = NULL, called = NULL;
         unsigned tried = kernel_tried();
@@ -310,7 +318,7 @@ static void test_inhibited(void) {
         assert_contains(asked->err, "inhibited by \"gpuptd\"");
         called = command(WHO_STRANGER, "busctl", "call", LOGIND, "Suspend", "b", "false", NULL);
         g_assert_cmpint(called->status, !=, 0);
-        assert_vetoed("VirtualMachine=inhibit");
+        assert_vetoed(assert_target_refused, "VirtualMachine=inhibit");
         g_assert_cmpuint(kernel_tried(), ==, tried);
         assert_vm(vm, "running");
 
