@@ -109,7 +109,16 @@ static int ask(VmWork *w, VmVerb verb, vm_handler_t handler) {
         return r;
 }
 
-/* Another process, or another card, of a VM that is known already. */
+/* What it can is asked for only where its policy needs that. */
+static VmStep next_question(const VmWork *w) {
+        bool known = w->has_capabilities || w->silent || w->stranger;
+
+        return w->state == VM_RUNNING && sleep_needs_capabilities(&w->policy) && !known ? VM_STEP_CAPABILITIES
+                                                                                        : VM_STEP_DECIDE;
+}
+
+/* Another process, or another card, of a VM that is known already. Its policy may be stricter: what was decided by
+ * the other one alone does not stand; what a daemon before has begun does. */
 static bool merge(VmWork *w) {
         LIST_FOREACH(vms, i, w->sleep->vms) {
                 if (i == w || i->step == VM_STEP_MERGED || !streq_ptr(i->adapter, w->adapter) ||
@@ -119,6 +128,10 @@ static bool merge(VmWork *w) {
                 for (char **a = w->gpus; a && *a; a++)
                         if (add_gpu(i, *a) < 0)
                                 return false;
+                if (!i->recorded && (i->step == VM_STEP_DECIDE || i->step == VM_STEP_DECIDED)) {
+                        vm_decision_done(&i->decision);
+                        i->step = next_question(i);
+                }
                 return true;
         }
         return false;
@@ -185,12 +198,7 @@ static void on_status(const VmAnswer *a, const char *adapter, bool joined, void 
                 w->state = a->state;
         else
                 be_silent(w, a);
-        if (is_recorded(w))
-                w->step = VM_STEP_DECIDED;
-        else if (w->state == VM_RUNNING && sleep_needs_capabilities(&w->policy))
-                w->step = VM_STEP_CAPABILITIES;
-        else
-                w->step = VM_STEP_DECIDE;
+        w->step = is_recorded(w) ? VM_STEP_DECIDED : next_question(w);
         sleep_poke(w->sleep);
 }
 

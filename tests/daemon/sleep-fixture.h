@@ -5,7 +5,8 @@
  * it. The adapter does what it is told by files, and keeps a log of what it was asked:
  *
  *      vm_says(s, "status", "crashed")    the state of the VM
- *      vm_behaves("shutdown", "fail")     a verb refuses; "hang": until vm_goes_on(); "lies": done, says it, and is not
+ *      vm_behaves("shutdown", "fail")     a verb refuses; "hang": until vm_goes_on(); "lies": done, says it, and is not;
+ *                                         "identify-PID" hangs for one process alone
  *      vm_can("s3 s4 restart")            its capabilities
  *      vm_log()                           "pause resume": the verbs since this was last asked that change something */
 

@@ -9,6 +9,17 @@
 #include <errno.h>
 #include <sys/stat.h>
 
+/* The daemon is asked something as long as it has not said it. */
+static void wait_log(Scene *s, const char *text) {
+        gint64 deadline = g_get_monotonic_time() + sim_deadline_sec() * G_USEC_PER_SEC;
+
+        while (!strstr(sim_daemon_log(s->m), text)) {
+                if (g_get_monotonic_time() >= deadline)
+                        g_error("The daemon has not said '%s'.\n%s", text, sim_daemon_log(s->m));
+                (void) sim_get_property(s->m, GPUPT_OBJECT_PATH, GPUPT_MANAGER_INTERFACE, "Sleeping");
+        }
+}
+
 static void assert_detached(Scene *s) {
         wait_state(s, CARD, "detached");
         assert_drivers(s, "vfio-pci", CARD, AUDIO, NULL);
@@ -225,6 +236,34 @@ static void test_two_cards(void) {
         assert_has(last_sleep(s, ""), OTHER " ");
         g_assert_cmpstr(gate(s, "FinishSleep"), ==, "");
         g_assert_cmpstr(vm_log(s), ==, "wake");
+        sim_let_go(s->m, first);
+        sim_let_go(s->m, second);
+}
+
+/* A process of the VM is known late, and its card's policy is the stricter one: that the host sleeps all the same,
+ * which was decided before, does not stand. */
+static void test_known_late(void) {
+        g_autoptr(Scene) s = sleep_scene("VirtualMachine=suspend\nOnError=continue");
+        g_autofree char *identify = NULL;
+        g_autoptr(Gate) g = NULL;
+        pid_t first, second;
+
+        put_file("/etc/gpuptd/other.gpu", "[Match]\nAddress=" OTHER "\n[Sleep]\nVirtualMachine=pause\n");
+        g_assert_cmpstr(manager_call(s, "Reload", NULL, ""), ==, "");
+        assert_end(s, detach(s, OTHER, "disrupt-session"), "done", "");
+        first = vm_opens(s);
+        second = vm_start(s, "win10", "/dev/vfio/16");
+        wait_state(s, OTHER, "assigned");
+        identify = g_strdup_printf("identify-%d", (int) second);
+        vm_behaves(identify, "hang");
+        g = gate_call(s, "PrepareSleep");
+        vm_wait_asked(s, identify);
+        wait_log(s, "It is overruled");
+        vm_goes_on(identify);
+        g_assert_cmpstr(gate_wait(g), ==, "InUse");
+        assert_has(g->message, "in its memory");
+        g_assert_cmpstr(gate(s, "FinishSleep"), ==, "");
+        g_assert_cmpstr(vm_log(s), ==, "");
         sim_let_go(s->m, first);
         sim_let_go(s->m, second);
 }
@@ -614,6 +653,7 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/sleep/inhibit", test_inhibit);
         g_test_add_func("/sleep/failing-verb", test_failing_verb);
         g_test_add_func("/sleep/two-cards", test_two_cards);
+        g_test_add_func("/sleep/known-late", test_known_late);
         g_test_add_func("/sleep/decided-before-touched", test_decided_before_touched);
         g_test_add_func("/sleep/cards", test_cards);
         g_test_add_func("/sleep/card-after-vm", test_card_after_vm);
