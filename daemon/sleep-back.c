@@ -12,17 +12,8 @@
 #include "dbus/errors.h"
 #include "util/log.h"
 
-#define QUESTION_SEC 10U
 #define ASK_AGAIN_USEC 10000000U
 #define BEFORE_WAKE_USEC 1000000U
-
-static Gpu *gpu_of(const CardWork *c) {
-        return manager_find_gpu(c->sleep->m, c->address);
-}
-
-static bool is_owed(SleepStage s) {
-        return s == SLEEP_STAGE_DOING || s == SLEEP_STAGE_DONE || s == SLEEP_STAGE_FAILED || s == SLEEP_STAGE_UNDOING;
-}
 
 /* ---- begin and end ---- */
 
@@ -141,7 +132,7 @@ static void start(CardWork *c, Gpu *g, SleepCard *card, Operation operation) {
         Job *j;
         int r;
 
-        if (is_owed(card->stage))
+        if (sleep_stage_is_owed(card->stage))
                 card->stage = SLEEP_STAGE_UNDOING;
         (void) sleep_store(s);
         r = fill_options(card, operation, &options);
@@ -166,7 +157,7 @@ static void begin_card(CardWork *c, Gpu *g) {
 
         /* What has not changed since needs no look. */
         if (!was_with_vfio ||
-            (s->record->phase == SLEEP_UNDOING && !is_owed(card->stage) && g && g->state == card->before))
+            (s->record->phase == SLEEP_UNDOING && !sleep_stage_is_owed(card->stage) && g && g->state == card->before))
                 settle(c, g, SLEEP_STAGE_RESTORED, NULL);
         else if (!g)
                 settle(c, NULL, SLEEP_STAGE_LEFT, "It is not there any more.");
@@ -208,9 +199,9 @@ static bool bring_cards(Sleep *s) {
                 CardWork *c = s->cards + i;
 
                 if (c->step == CARD_MOVES)
-                        end_job_on(c, gpu_of(c));
+                        end_job_on(c, sleep_gpu_of(c));
                 if (c->step == CARD_WAITS)
-                        begin_card(c, gpu_of(c));
+                        begin_card(c, sleep_gpu_of(c));
                 done = done && c->step == CARD_SETTLED;
         }
         return done;
@@ -336,13 +327,13 @@ static bool bring_vms(Sleep *s) {
                 SleepVm *v = current_vm(s);
                 const SleepCard *sick = sick_card(s, v);
 
-                if (!is_owed(v->stage))
+                if (!sleep_stage_is_owed(v->stage))
                         s->back_vm--;
                 else if (sick)
                         vm_is_through(s, SLEEP_STAGE_LEFT, "It was not let loose on %s, which is not well: %s",
                                       sick->address, sick->message);
                 else
-                        (void) ask(s, VM_STATUS, sleep_next_call(s, 1), QUESTION_SEC, on_status);
+                        (void) ask(s, VM_STATUS, sleep_next_call(s, 1), SLEEP_QUESTION_SEC, on_status);
         }
         return s->back_vm == 0;
 }
@@ -362,7 +353,7 @@ static void count(Sleep *s) {
                 bool acts = s->record->vms[i].action != VM_ACTION_NONE;
 
                 all += acts;
-                done += acts && !is_owed(s->record->vms[i].stage);
+                done += acts && !sleep_stage_is_owed(s->record->vms[i].stage);
         }
         sleep_count_step(s, done, all);
 }

@@ -6,13 +6,11 @@
 
 #include "sleep-internal.h"
 
-#include <time.h>
-
 #include "util/log.h"
 
 #define STATISTICS_SEC 5U
 
-static uint64_t clock_usec(clockid_t clock) {
+uint64_t sleep_clock(clockid_t clock) {
         struct timespec t;
 
         (void) clock_gettime(clock, &t);
@@ -20,15 +18,15 @@ static uint64_t clock_usec(clockid_t clock) {
 }
 
 void sleep_start_clocks(SleepRecord *r) {
-        r->began_monotonic = clock_usec(CLOCK_MONOTONIC);
-        r->began_boottime = clock_usec(CLOCK_BOOTTIME);
+        r->began_monotonic = sleep_clock(CLOCK_MONOTONIC);
+        r->began_boottime = sleep_clock(CLOCK_BOOTTIME);
 }
 
 /* CLOCK_MONOTONIC stands still while the host sleeps, CLOCK_BOOTTIME does not. What is left is the time between
  * two readings. */
 uint64_t sleep_measure(const SleepRecord *r) {
-        uint64_t awake = clock_usec(CLOCK_MONOTONIC) - r->began_monotonic,
-                 all = clock_usec(CLOCK_BOOTTIME) - r->began_boottime;
+        uint64_t awake = sleep_clock(CLOCK_MONOTONIC) - r->began_monotonic,
+                 all = sleep_clock(CLOCK_BOOTTIME) - r->began_boottime;
 
         return all > awake + 1000 ? all - awake : 0;
 }

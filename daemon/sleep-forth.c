@@ -22,14 +22,6 @@ static bool has_asked_for_it(const Gpu *g) {
                j->intent->plan->steps[j->intent->begun - 1].verb == VERB_SUSPEND;
 }
 
-static Gpu *gpu_of(const CardWork *c) {
-        return manager_find_gpu(c->sleep->m, c->address);
-}
-
-static const SleepPolicy *policy_of(const Gpu *g) {
-        return config_sleep_policy(g->host->config, g->config);
-}
-
 /* What is plainly the host's own is carried through the sleep by its drivers. */
 static bool concerns_us(const Gpu *g) {
         return g->job || g->stuck_job || (g->state != GPU_HOST && g->state != GPU_ABSENT);
@@ -61,7 +53,7 @@ static int add_card(Sleep *s, Gpu *g) {
 
 /* What would keep the kernel from freezing its tasks, or the host from waking, is known at once. */
 static bool is_in_the_way(Sleep *s, const Gpu *g) {
-        if (policy_of(g)->on_error == SLEEP_ERROR_CONTINUE)
+        if (sleep_policy_of(g)->on_error == SLEEP_ERROR_CONTINUE)
                 return false;
         if (g->state == GPU_STUCK || g->stuck_job)
                 sleep_veto(s, g->address, GPUPT_ERROR_STUCK,
@@ -89,11 +81,11 @@ static int on_look_limit(sd_event_source *source, uint64_t usec, void *userdata)
 
         s->look_limit = sd_event_source_disable_unref(s->look_limit);
         for (size_t i = 0; i < s->n_cards; i++) {
-                const Gpu *g = gpu_of(s->cards + i);
+                const Gpu *g = sleep_gpu_of(s->cards + i);
 
                 if (s->cards[i].step >= CARD_LOOKED)
                         continue;
-                if (g && policy_of(g)->on_error == SLEEP_ERROR_CONTINUE)
+                if (g && sleep_policy_of(g)->on_error == SLEEP_ERROR_CONTINUE)
                         give_up_looking(s->cards + i);
                 else if (g && g->job)
                         sleep_veto(s, g->address, GPUPT_ERROR_BUSY, "The job %u (%s) on %s does not end.",
@@ -137,12 +129,12 @@ static void on_scanned(void *userdata) {
 static void on_counted(int error, const Holders *holders, void *userdata) {
         CardWork *c = ASSERT_PTR(userdata);
         Sleep *s = c->sleep;
-        const Gpu *g = gpu_of(c);
+        const Gpu *g = sleep_gpu_of(c);
         int r = 0;
 
         c->census = NULL;
         c->step = CARD_LOOKED;
-        if (error < 0 && g && policy_of(g)->on_error == SLEEP_ERROR_VETO)
+        if (error < 0 && g && sleep_policy_of(g)->on_error == SLEEP_ERROR_VETO)
                 sleep_veto(s, c->address, GPUPT_ERROR_TIMEOUT, "Who has %s could not be found out in time.",
                            c->address);
         for (size_t i = 0; holders && g && i < holders->n && r >= 0; i++)
@@ -213,7 +205,7 @@ static bool look(Sleep *s) {
 
         for (size_t i = 0; i < s->n_cards; i++) {
                 CardWork *c = s->cards + i;
-                Gpu *g = gpu_of(c);
+                Gpu *g = sleep_gpu_of(c);
 
                 if (!g)
                         c->step = CARD_LOOKED;
@@ -264,7 +256,7 @@ static int start_move(Sleep *s, Gpu *g, SleepCard *card, CardWork *c) {
 static void fail_card(Sleep *s, const Gpu *g, SleepCard *card, const char *error, const char *message) {
         card->stage = SLEEP_STAGE_FAILED;
         (void) free_and_strdup(&card->message, message);
-        if (policy_of(g)->on_error == SLEEP_ERROR_VETO)
+        if (sleep_policy_of(g)->on_error == SLEEP_ERROR_VETO)
                 sleep_veto(s, g->address, error,
                            "%s could not be brought to where it is to be while the host sleeps (%s): %s", g->address,
                            gpu_sleep_policy_to_string(card->action), message);
@@ -272,7 +264,7 @@ static void fail_card(Sleep *s, const Gpu *g, SleepCard *card, const char *error
 
 static void begin_move(Sleep *s, CardWork *c, Gpu *g) {
         SleepCard *card = sleep_record_find_card(s->record, g->address);
-        GpuSleepPolicy wanted = policy_of(g)->gpu;
+        GpuSleepPolicy wanted = sleep_policy_of(g)->gpu;
         int r;
 
         c->step = CARD_SETTLED;
@@ -317,7 +309,7 @@ static bool move_cards(Sleep *s) {
 
         for (size_t i = 0; i < s->n_cards; i++) {
                 CardWork *c = s->cards + i;
-                Gpu *g = gpu_of(c);
+                Gpu *g = sleep_gpu_of(c);
 
                 if (!g)
                         c->step = CARD_SETTLED;
@@ -336,7 +328,7 @@ static bool move_cards(Sleep *s) {
 bool sleep_forth_is_quiet(const Sleep *s) {
         for (size_t i = 0; i < s->n_cards; i++) {
                 const CardWork *c = s->cards + i;
-                const Gpu *g = gpu_of(c);
+                const Gpu *g = sleep_gpu_of(c);
 
                 if (c->step == CARD_MOVES && g && g->job)
                         return false;

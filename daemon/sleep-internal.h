@@ -8,6 +8,8 @@
  * All of it is driven by levels: whatever has ended calls sleep_poke(), and sleep_drive() looks at how far
  * everything is and begins what can be begun. */
 
+#include <time.h>
+
 #include "inhibitor.h"
 #include "question.h"
 #include "sleep-archive.h"
@@ -15,6 +17,9 @@
 #include "sleep-job.h"
 #include "sleep.h"
 #include "vm.h"
+
+/* Who does not answer a question in that time would keep the host from sleeping for no reason that anybody sees. */
+#define SLEEP_QUESTION_SEC 10U
 
 typedef enum CardStep {
         CARD_WAITS,   /* for a job on it to end */
@@ -155,6 +160,9 @@ void sleep_log(const Sleep *s, int level, const char *message_id, const char *gp
 /* The next name of a unit. */
 unsigned sleep_next_call(Sleep *s, unsigned n);
 uint64_t sleep_now(const Sleep *s);
+/* NULL: it is gone. */
+Gpu *sleep_gpu_of(const CardWork *c);
+const SleepPolicy *sleep_policy_of(const Gpu *g);
 /* The next cycle waits for this one to be over. */
 bool sleep_is_awaited(const Sleep *s);
 
@@ -195,6 +203,8 @@ void sleep_back_done(Sleep *s);
 /* ---- sleep-evidence.c ---- */
 /* What the kernel has said since it began. True once it is in the record. */
 bool sleep_evidence_take(Sleep *s);
+/* Microseconds. */
+uint64_t sleep_clock(clockid_t clock);
 /* From now on it is counted how long the host sleeps, and the kernel's lines are the sleep's. */
 void sleep_start_clocks(SleepRecord *r);
 /* For how long the host has slept since it began, microseconds. */

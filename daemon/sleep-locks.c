@@ -83,10 +83,6 @@ void sleep_limit_delay(Sleep *s) {
 
 /* ---- locks against sleep ---- */
 
-static const SleepPolicy *policy_of(const Gpu *g) {
-        return config_sleep_policy(g->host->config, g->config);
-}
-
 static void set_lock(Sleep *s, InhibitorLock lock, bool *held, bool wanted) {
         if (*held == wanted)
                 return;
@@ -144,7 +140,7 @@ void sleep_on_gpu_changed(Sleep *s) {
         LIST_FOREACH(gpus, g, s->m->gpus)
                 if (g->state == GPU_ASSIGNED) {
                         assigned = true;
-                        inhibit = inhibit || policy_of(g)->vm == VM_POLICY_INHIBIT;
+                        inhibit = inhibit || sleep_policy_of(g)->vm == VM_POLICY_INHIBIT;
                 }
         set_lock(s, LOCK_VM, &s->vm_lock, inhibit);
         if (!assigned)

@@ -153,16 +153,16 @@ int sleep_record_veto(SleepRecord *s, const char *gpu, const char *error, const 
         return 0;
 }
 
-static bool is_owed(SleepStage s) {
+bool sleep_stage_is_owed(SleepStage s) {
         return s == SLEEP_STAGE_DOING || s == SLEEP_STAGE_DONE || s == SLEEP_STAGE_FAILED || s == SLEEP_STAGE_UNDOING;
 }
 
 bool sleep_record_has_debts(const SleepRecord *s) {
         for (size_t i = 0; i < s->n_vms; i++)
-                if (is_owed(s->vms[i].stage))
+                if (sleep_stage_is_owed(s->vms[i].stage))
                         return true;
         for (size_t i = 0; i < s->n_cards; i++)
-                if (is_owed(s->cards[i].stage))
+                if (sleep_stage_is_owed(s->cards[i].stage))
                         return true;
         return false;
 }

@@ -54,6 +54,9 @@ typedef enum SleepStage {
 DECLARE_STRING_TABLE(sleep_phase, SleepPhase);
 DECLARE_STRING_TABLE(sleep_stage, SleepStage);
 
+/* Whether something was begun that has to be taken back. */
+bool sleep_stage_is_owed(SleepStage s) _const_;
+
 /* A host has not more of them; a longer file is hostile. */
 #define SLEEP_VMS_MAX 64U
 #define SLEEP_CARDS_MAX 64U

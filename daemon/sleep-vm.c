@@ -10,8 +10,6 @@
 #include "dbus/errors.h"
 #include "util/log.h"
 
-/* Who does not answer a question in that time would keep the host from sleeping for no reason that anybody sees. */
-#define QUESTION_SEC 10U
 /* The least that a guest is given, and what its end like pulling the plug takes. */
 #define ACTION_MIN_SEC 5U
 #define KILL_SEC 30U
@@ -68,7 +66,7 @@ static char *title_of(const Holder *h) {
 }
 
 int sleep_vm_add(Sleep *s, const Gpu *g, const Holder *h) {
-        const SleepPolicy *policy = config_sleep_policy(g->host->config, g->config);
+        const SleepPolicy *policy = sleep_policy_of(g);
         VmWork *w;
 
         LIST_FOREACH(vms, i, s->vms)
@@ -103,7 +101,7 @@ static int ask(VmWork *w, VmVerb verb, vm_handler_t handler) {
                                   .verb = verb,
                                   .id = w->id,
                                   .pid = w->pid,
-                                  .limit_sec = QUESTION_SEC },
+                                  .limit_sec = SLEEP_QUESTION_SEC },
                    handler, w, &w->call);
         w->busy = r >= 0;
         return r;

@@ -3,7 +3,6 @@
 #include "sleep.h"
 
 #include <stdarg.h>
-#include <time.h>
 
 #include "dbus/errors.h"
 #include "dbus/names.h"
@@ -19,11 +18,12 @@ static void sleep_drive(Sleep *s);
 
 /* ---- small things ---- */
 
-static uint64_t clock_usec(clockid_t clock) {
-        struct timespec t;
+Gpu *sleep_gpu_of(const CardWork *c) {
+        return manager_find_gpu(c->sleep->m, c->address);
+}
 
-        (void) clock_gettime(clock, &t);
-        return (uint64_t) t.tv_sec * 1000000 + (uint64_t) t.tv_nsec / 1000;
+const SleepPolicy *sleep_policy_of(const Gpu *g) {
+        return config_sleep_policy(g->host->config, g->config);
 }
 
 uint64_t sleep_now(const Sleep *s) {
@@ -249,7 +249,7 @@ static void begin(Sleep *s, const SleepCycle *c) {
                 return;
         }
         record->cycle = *c;
-        record->began = clock_usec(CLOCK_REALTIME);
+        record->began = sleep_clock(CLOCK_REALTIME);
         sleep_start_clocks(record);
         sleep_record_free(s->record);
         s->record = record;
@@ -288,7 +288,7 @@ void sleep_watch_orphan(Sleep *s) {
 }
 
 void sleep_ready(Sleep *s) {
-        s->record->ready = clock_usec(CLOCK_REALTIME);
+        s->record->ready = sleep_clock(CLOCK_REALTIME);
         end_job(s, RESULT_DONE, "", "The host can sleep.");
         sleep_set_phase(s, SLEEP_PREPARED);
         answer_waiters(s);
@@ -311,7 +311,7 @@ void sleep_resume(Sleep *s) {
         int r;
 
         s->orphan = sd_event_source_disable_unref(s->orphan);
-        s->record->woken = clock_usec(CLOCK_REALTIME);
+        s->record->woken = sleep_clock(CLOCK_REALTIME);
         r = sleep_start_job(s, OPERATION_RESUME);
         if (r < 0)
                 log_error_errno(r, "The wake of the host has no job of its own, going on: %m");
@@ -352,7 +352,7 @@ static void tell_end(Sleep *s, SleepPhase phase) {
 void sleep_over(Sleep *s) {
         SleepPhase phase = s->record->phase;
 
-        s->record->finished = clock_usec(CLOCK_REALTIME);
+        s->record->finished = sleep_clock(CLOCK_REALTIME);
         sleep_back_done(s);
         sleep_forth_done(s);
         /* Who is told that it is over finds the report. */
