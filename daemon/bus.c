@@ -10,6 +10,19 @@ Manager *manager_of_message(sd_bus_message *message) {
         return sd_bus_slot_get_userdata(sd_bus_get_current_slot(sd_bus_message_get_bus(message)));
 }
 
+int bus_sender_uid(sd_bus_message *message, uint32_t *ret) {
+        _cleanup_(sd_bus_creds_unrefp) sd_bus_creds *creds = NULL;
+        uid_t uid;
+        int r;
+
+        r = sd_bus_query_sender_creds(message, SD_BUS_CREDS_EUID, &creds);
+        if (r >= 0)
+                r = sd_bus_creds_get_euid(creds, &uid);
+        if (r >= 0)
+                *ret = uid;
+        return r;
+}
+
 const char *gpu_bus_path(const Gpu *g, char buf[static BUS_PATH_MAX]) {
         _cleanup_free_ char *path = NULL;
 

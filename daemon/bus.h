@@ -10,6 +10,8 @@
 
 /* bus.c: the manager behind the object that a message is being handled for, and the objects' paths. */
 Manager *manager_of_message(sd_bus_message *message);
+/* Who has sent it, as the bus says. */
+int bus_sender_uid(sd_bus_message *message, uint32_t *ret);
 const char *gpu_bus_path(const Gpu *g, char buf[static BUS_PATH_MAX]);
 const char *job_bus_path(unsigned id, char buf[static BUS_PATH_MAX]);
 

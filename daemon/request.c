@@ -5,6 +5,7 @@
 
 #include "request.h"
 
+#include "bus.h"
 #include "dbus/errors.h"
 #include "dbus/names.h"
 #include "request-internal.h"
@@ -30,19 +31,6 @@ Request *request_free(Request *q) {
 void request_free_all(Manager *m) {
         while (m->requests)
                 request_free(m->requests);
-}
-
-static int sender_uid(sd_bus_message *message, uint32_t *ret) {
-        _cleanup_(sd_bus_creds_unrefp) sd_bus_creds *creds = NULL;
-        uid_t uid;
-        int r;
-
-        r = sd_bus_query_sender_creds(message, SD_BUS_CREDS_EUID, &creds);
-        if (r >= 0)
-                r = sd_bus_creds_get_euid(creds, &uid);
-        if (r >= 0)
-                *ret = uid;
-        return r;
 }
 
 static unsigned count_requests(const Manager *m, const char *sender) {
@@ -73,7 +61,7 @@ int request_new(Manager *m, RequestKind kind, const char *gpu, sd_bus_message *m
         q->gpu = strdup(gpu);
         if (!q->gpu)
                 return -ENOMEM;
-        r = sender_uid(message, &q->uid);
+        r = bus_sender_uid(message, &q->uid);
         if (r < 0)
                 return r;
         q->message = sd_bus_message_ref(message);

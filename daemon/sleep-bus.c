@@ -50,13 +50,10 @@ static void on_answer(const char *error, const char *reason, void *userdata) {
 }
 
 static int check_root(sd_bus_message *message, sd_bus_error *error) {
-        _cleanup_(sd_bus_creds_unrefp) sd_bus_creds *creds = NULL;
-        uid_t uid;
+        uint32_t uid;
         int r;
 
-        r = sd_bus_query_sender_creds(message, SD_BUS_CREDS_EUID, &creds);
-        if (r >= 0)
-                r = sd_bus_creds_get_euid(creds, &uid);
+        r = bus_sender_uid(message, &uid);
         if (r < 0)
                 return r;
         return uid == 0 ? 0
@@ -67,11 +64,7 @@ static int check_root(sd_bus_message *message, sd_bus_error *error) {
 static int call_new(Manager *m, sd_bus_message *message, SleepCall **ret, sd_bus_error *error) {
         SleepCall *c;
         unsigned n = 0;
-        int r;
 
-        r = check_root(message, error);
-        if (r < 0)
-                return r;
         LIST_FOREACH(calls, i, m->sleep_calls)
                 n++;
         if (n >= CALLS_MAX)
@@ -119,7 +112,9 @@ int sleep_bus_method_finish(sd_bus_message *message, void *userdata, sd_bus_erro
         SleepCall *c;
         int r;
 
-        r = call_new(m, message, &c, error);
+        r = check_root(message, error);
+        if (r >= 0)
+                r = call_new(m, message, &c, error);
         if (r < 0)
                 return r;
         r = sleep_finish(m->sleep, on_answer, c, &c->waiter);

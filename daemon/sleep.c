@@ -243,7 +243,7 @@ static void begin(Sleep *s, const SleepCycle *c) {
         if (r >= 0)
                 r = boot_id(record->boot);
         if (r < 0) {
-                /* Without a record nothing can be done, and nothing was: the host sleeps as it is. */
+                /* Without a record nothing can be done, and nothing was: the gate is told that it is off. */
                 sleep_record_free(record);
                 log_error_errno(r, "Nothing can be prepared for the sleep of the host: %m");
                 return;
