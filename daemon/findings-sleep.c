@@ -150,10 +150,10 @@ static char *veto_hint(const VmAnswer *can) {
                          : "gpuptd.vm.d(7) says what its adapter needs.");
 }
 
-static void check_vm(Check *c, const FindingsVm *v, const SleepPolicy *p) {
+static void check_vm(Check *c, const FindingsVm *v) {
         const VmAnswer *can = v->capabilities;
         const VmQuestion q = {
-                .policy = p,
+                .policy = &v->policy,
                 .name = v->name,
                 .stranger = v->stranger,
                 .state = can ? can->state : VM_UNKNOWN,
@@ -182,10 +182,7 @@ void check_sleep(Check *c) {
         check_user_slice(c);
         for (size_t i = 0; i < c->in->n_gpus; i++)
                 check_policy(c, c->in->gpus + i);
-        for (size_t i = 0; i < c->in->n_vms; i++) {
-                const FindingsGpu *g = gpu_of(c, c->in->vms[i].gpu);
-
-                if (g && g->sleep)
-                        check_vm(c, c->in->vms + i, g->sleep);
-        }
+        for (size_t i = 0; i < c->in->n_vms; i++)
+                if (gpu_of(c, c->in->vms[i].gpu))
+                        check_vm(c, c->in->vms + i);
 }

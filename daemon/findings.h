@@ -50,6 +50,7 @@ typedef struct FindingsGpu {
 /* A VM that has a GPU now; all weak. */
 typedef struct FindingsVm {
         const char *gpu;          /* the address of the first one that it has */
+        SleepPolicy policy;       /* the strictest of its cards' */
         const char *name;         /* for sentences */
         const char *stranger;     /* why nobody knows how to talk to it; NULL: somebody does */
         const VmAnswer *capabilities; /* NULL: it does not say, and why is in silent */

@@ -45,3 +45,15 @@ void sleep_policy_init(SleepPolicy *p) {
                 .timeout_sec = SLEEP_TIMEOUT_DEFAULT_SEC,
         };
 }
+
+void sleep_policy_merge(SleepPolicy *p, const SleepPolicy *other) {
+        p->vm = MAX(p->vm, other->vm);
+        p->restartable = p->restartable && other->restartable;
+        p->timeout_sec = MIN(p->timeout_sec, other->timeout_sec);
+        if (other->on_error == SLEEP_ERROR_VETO)
+                p->on_error = SLEEP_ERROR_VETO;
+        if (p->lid_closed == LID_AUTO)
+                p->lid_closed = other->lid_closed;
+        else if (other->lid_closed != LID_AUTO)
+                p->lid_closed = MIN(p->lid_closed, other->lid_closed);
+}

@@ -39,7 +39,8 @@ typedef enum SleepErrorPolicy {
         _SLEEP_ERROR_POLICY_INVALID = -EINVAL,
 } SleepErrorPolicy;
 
-/* LidClosed=: what a veto turns into while the lid is closed. */
+/* LidClosed=: what a veto turns into while the lid is closed. Behind the default, in the order of how much they do
+ * for the VM: where the cards of one VM disagree, the first one counts. */
 typedef enum LidPolicy {
         LID_AUTO,     /* the default: veto on mains, shutdown on battery */
         LID_VETO,     /* the host stays awake in the bag, and the lid is not looked at again until it opens or the VM ends */
@@ -70,3 +71,6 @@ typedef struct SleepPolicy {
 
 /* The defaults. */
 void sleep_policy_init(SleepPolicy *p);
+/* The cards of one VM disagree: what does the most for the VM counts, in whatever order they come. Of LidClosed=
+ * what was asked for by name counts before the default. gpu is the card's own, and stays. */
+void sleep_policy_merge(SleepPolicy *p, const SleepPolicy *other);

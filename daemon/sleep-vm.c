@@ -39,17 +39,6 @@ void sleep_vms_free(Sleep *s) {
 
 /* ---- from processes to VMs ---- */
 
-/* Where the cards of one VM disagree, what does the most for the VM counts. */
-static void merge_policy(SleepPolicy *p, const SleepPolicy *other) {
-        p->vm = MAX(p->vm, other->vm);
-        p->restartable = p->restartable && other->restartable;
-        p->timeout_sec = MIN(p->timeout_sec, other->timeout_sec);
-        if (other->on_error == SLEEP_ERROR_VETO)
-                p->on_error = SLEEP_ERROR_VETO;
-        if (other->lid_closed == LID_VETO || p->lid_closed == LID_AUTO)
-                p->lid_closed = other->lid_closed;
-}
-
 static int add_gpu(VmWork *w, const char *address) {
         return strv_contains(w->gpus, address) ? 0 : strv_extend(&w->gpus, address);
 }
@@ -71,7 +60,7 @@ int sleep_vm_add(Sleep *s, const Gpu *g, const Holder *h) {
 
         LIST_FOREACH(vms, i, s->vms)
                 if (i->pid == h->pid) {
-                        merge_policy(&i->policy, policy);
+                        sleep_policy_merge(&i->policy, policy);
                         return add_gpu(i, g->address);
                 }
         w = calloc(1, sizeof(VmWork));
@@ -122,7 +111,7 @@ static bool merge(VmWork *w) {
                 if (i == w || i->step == VM_STEP_MERGED || !streq_ptr(i->adapter, w->adapter) ||
                     !streq_ptr(i->id, w->id))
                         continue;
-                merge_policy(&i->policy, &w->policy);
+                sleep_policy_merge(&i->policy, &w->policy);
                 for (char **a = w->gpus; a && *a; a++)
                         if (add_gpu(i, *a) < 0)
                                 return false;
@@ -200,10 +189,6 @@ static void on_status(const VmAnswer *a, const char *adapter, bool joined, void 
         sleep_poke(w->sleep);
 }
 
-static char *copy(const char *s) {
-        return s ? strdup(s) : NULL;
-}
-
 static void on_capabilities(const VmAnswer *a, const char *adapter, bool joined, void *userdata) {
         VmWork *w = ASSERT_PTR(userdata);
 
@@ -212,9 +197,7 @@ static void on_capabilities(const VmAnswer *a, const char *adapter, bool joined,
         w->step = VM_STEP_DECIDE;
         if (a->result == VM_DONE) {
                 w->has_capabilities = true;
-                w->capabilities = (VmAnswer) { .agent = a->agent, .s3 = a->s3, .s4 = a->s4, .restart = a->restart,
-                                               .hint_agent = copy(a->hint_agent), .hint_s3 = copy(a->hint_s3),
-                                               .hint_s4 = copy(a->hint_s4), .hint_restart = copy(a->hint_restart) };
+                vm_answer_copy_capabilities(a, &w->capabilities);
         } else
                 be_silent(w, a);
         sleep_poke(w->sleep);

@@ -55,6 +55,16 @@ void vm_answer_done(VmAnswer *a) {
         *a = (VmAnswer) {};
 }
 
+static char *copy(const char *s) {
+        return s ? strdup(s) : NULL;
+}
+
+void vm_answer_copy_capabilities(const VmAnswer *a, VmAnswer *ret) {
+        *ret = (VmAnswer) { .state = a->state, .agent = a->agent, .s3 = a->s3, .s4 = a->s4, .restart = a->restart,
+                            .hint_agent = copy(a->hint_agent), .hint_s3 = copy(a->hint_s3),
+                            .hint_s4 = copy(a->hint_s4), .hint_restart = copy(a->hint_restart) };
+}
+
 /* ---- Text */
 
 /* The bytes of the UTF-8 sequence that begins a text of `size` bytes, if it is a well-formed one that people may

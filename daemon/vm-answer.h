@@ -63,6 +63,8 @@ typedef struct VmAnswer {
 } VmAnswer;
 
 void vm_answer_done(VmAnswer *a);
+/* What an answer to capabilities says, for longer than the answer. Hints are left out where there is no memory. */
+void vm_answer_copy_capabilities(const VmAnswer *a, VmAnswer *ret);
 
 /* Whether this is an ID as identify gives it: not empty, at most VM_ID_MAX bytes of UTF-8 without control
  * characters, and not beginning with a dash. */

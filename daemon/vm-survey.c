@@ -13,6 +13,7 @@ typedef struct SurveyedVm {
         VmSurvey *survey; /* weak */
         uint32_t pid;
         char *gpu, *name, *adapter, *id;
+        SleepPolicy policy; /* the strictest of its cards' */
         char *stranger, *silent;
         VmCall *call;     /* NULL: it is through */
         bool has_capabilities;
@@ -56,23 +57,26 @@ VmSurvey *vm_survey_free(VmSurvey *s) {
         return NULL;
 }
 
-static bool is_known(const VmSurvey *s, uint32_t pid) {
+static SurveyedVm *find_process(const VmSurvey *s, uint32_t pid) {
         for (size_t i = 0; i < s->n; i++)
                 if (s->vms[i]->pid == pid)
-                        return true;
-        return false;
+                        return s->vms[i];
+        return NULL;
 }
 
 static int add_process(VmSurvey *s, const Gpu *g, const Holder *h) {
-        SurveyedVm *v;
+        const SleepPolicy *policy = config_sleep_policy(g->host->config, g->config);
+        SurveyedVm *v = find_process(s, h->pid);
         int k;
 
-        if (s->n >= VM_SURVEY_MAX || is_known(s, h->pid))
+        if (v)
+                sleep_policy_merge(&v->policy, policy);
+        if (v || s->n >= VM_SURVEY_MAX)
                 return 0;
         v = malloc(sizeof(SurveyedVm));
         if (!v)
                 return -ENOMEM;
-        *v = (SurveyedVm) { .survey = s, .pid = h->pid, .gpu = strdup(g->address) };
+        *v = (SurveyedVm) { .survey = s, .pid = h->pid, .policy = *policy, .gpu = strdup(g->address) };
         k = asprintf(&v->name, "%s (%s, pid %u)", h->vm_name ?: strempty(h->command), h->vm_manager ?: "process", h->pid);
         if (k < 0)
                 v->name = NULL;
@@ -119,19 +123,13 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
         return 0;
 }
 
-static char *copy(const char *text) {
-        return text ? strdup(text) : NULL;
-}
-
 static void on_capabilities(const VmAnswer *a, const char *adapter, bool joined, void *userdata) {
         SurveyedVm *v = ASSERT_PTR(userdata);
 
         v->call = NULL;
         if (a->result == VM_DONE) {
                 v->has_capabilities = true;
-                v->capabilities = (VmAnswer) { .state = a->state, .agent = a->agent, .s3 = a->s3, .s4 = a->s4, .restart = a->restart,
-                                               .hint_agent = copy(a->hint_agent), .hint_s3 = copy(a->hint_s3),
-                                               .hint_s4 = copy(a->hint_s4), .hint_restart = copy(a->hint_restart) };
+                vm_answer_copy_capabilities(a, &v->capabilities);
         } else
                 v->silent = strdup(isempty(a->reason) ? "its adapter gives no reason" : a->reason);
         finish_if_known(v->survey);
@@ -199,12 +197,26 @@ int vm_survey_begin(VmSurvey *s, Host *h, sd_bus *bus, vm_survey_handler_t handl
         return r < 0 ? r : 1;
 }
 
-/* Another process of a VM that is there already. */
+/* Whether two processes are one VM. */
+static bool is_same(const SurveyedVm *a, const SurveyedVm *b) {
+        return a->id && streq_ptr(a->adapter, b->adapter) && streq_ptr(a->id, b->id);
+}
+
 static bool is_repeated(const VmSurvey *s, size_t i) {
         for (size_t k = 0; k < i; k++)
-                if (s->vms[i]->id && streq_ptr(s->vms[k]->adapter, s->vms[i]->adapter) && streq_ptr(s->vms[k]->id, s->vms[i]->id))
+                if (is_same(s->vms[k], s->vms[i]))
                         return true;
         return false;
+}
+
+/* That of all its processes together. */
+static SleepPolicy policy_of(const VmSurvey *s, size_t i) {
+        SleepPolicy policy = s->vms[i]->policy;
+
+        for (size_t k = i + 1; k < s->n; k++)
+                if (is_same(s->vms[i], s->vms[k]))
+                        sleep_policy_merge(&policy, &s->vms[k]->policy);
+        return policy;
 }
 
 int vm_survey_findings(const VmSurvey *s, FindingsVm **ret, size_t *ret_n) {
@@ -220,6 +232,7 @@ int vm_survey_findings(const VmSurvey *s, FindingsVm **ret, size_t *ret_n) {
                         continue;
                 list[n++] = (FindingsVm) {
                         .gpu = v->gpu,
+                        .policy = policy_of(s, i),
                         .name = v->name,
                         .stranger = v->id ? NULL : v->stranger ?: "it could not be asked",
                         .capabilities = v->has_capabilities ? &v->capabilities : NULL,

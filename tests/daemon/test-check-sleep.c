@@ -104,6 +104,30 @@ static void test_sleep_vm_helper(void) {
         g_assert_null(strstr(first + 1, "sleep.vm"));
 }
 
+/* It has two cards, by two processes: the stricter policy counts, whichever card has it. */
+static void test_sleep_vm_two_cards(void) {
+        static const char *const policies[][2] = { { "pause", "suspend" }, { "suspend", "pause" } };
+        g_autoptr(Scene) s = sleep_scene("");
+
+        assert_end(s, detach(s, OTHER, "disrupt-session"), "done", "");
+        (void) vm_opens(s);
+        (void) vm_start(s, "win10", "/dev/vfio/16");
+        wait_state(s, OTHER, "assigned");
+        vm_can("s3");
+        for (size_t i = 0; i < G_N_ELEMENTS(policies); i++) {
+                g_autofree char *card = g_strdup_printf("[Match]\nAddress=" CARD "\n[Sleep]\nVirtualMachine=%s\n", policies[i][0]),
+                                *other = g_strdup_printf("[Match]\nAddress=" OTHER "\n[Sleep]\nVirtualMachine=%s\n", policies[i][1]);
+                const char *list;
+
+                put_file("/etc/gpuptd/card.gpu", card);
+                put_file("/etc/gpuptd/other.gpu", other);
+                g_assert_cmpstr(manager_call(s, "Reload", NULL, ""), ==, "");
+                list = check(s);
+                assert_has(list, "would sleep in its memory (S3)");
+                assert_has_not(list, "would be paused");
+        }
+}
+
 /* Its adapter hangs: the answer does without. */
 static void test_sleep_vm_hangs(void) {
         g_autoptr(Scene) s = sleep_scene("");
@@ -124,6 +148,7 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/check-sleep/policy", test_sleep);
         g_test_add_func("/check-sleep/vm", test_sleep_vm);
         g_test_add_func("/check-sleep/vm-helper", test_sleep_vm_helper);
+        g_test_add_func("/check-sleep/vm-two-cards", test_sleep_vm_two_cards);
         g_test_add_func("/check-sleep/vm-hangs", test_sleep_vm_hangs);
         return g_test_run();
 }

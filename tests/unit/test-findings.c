@@ -109,6 +109,7 @@ static void look(Case *c) {
                 c->gpus[i].blockers = blockers;
                 c->gpus[i].sleep = &c->sleep;
         }
+        c->vm.policy = c->sleep;
         c->findings = findings_free(c->findings);
         g_assert_cmpint(findings_make(&in, &c->findings), ==, 0);
         for (size_t i = 0; i < c->findings->n; i++)

@@ -446,6 +446,38 @@ static void test_actions(void) {
         g_assert_false(vm_action_ends_vm(VM_ACTION_NONE));
 }
 
+/* The cards of a VM come in any order. */
+static void test_merge(void) {
+        const SleepPolicy lax = { .vm = VM_POLICY_PAUSE, .restartable = true, .gpu = GPU_SLEEP_UNBIND,
+                                  .on_error = SLEEP_ERROR_CONTINUE, .timeout_sec = 60 };
+        SleepPolicy strict, a, b;
+
+        sleep_policy_init(&strict);
+        a = lax;
+        sleep_policy_merge(&a, &strict);
+        g_assert_cmpint(a.vm, ==, VM_POLICY_AUTO);
+        g_assert_false(a.restartable);
+        g_assert_cmpint(a.gpu, ==, GPU_SLEEP_UNBIND);
+        g_assert_cmpint(a.on_error, ==, SLEEP_ERROR_VETO);
+        g_assert_cmpuint(a.timeout_sec, ==, 60);
+        for (LidPolicy i = 0; i < _LID_POLICY_MAX; i++)
+                for (LidPolicy k = 0; k < _LID_POLICY_MAX; k++) {
+                        a = b = lax;
+                        a.lid_closed = i;
+                        b.lid_closed = k;
+                        sleep_policy_merge(&a, &(SleepPolicy) { .lid_closed = k });
+                        sleep_policy_merge(&b, &(SleepPolicy) { .lid_closed = i });
+                        g_assert_cmpint(a.lid_closed, ==, b.lid_closed);
+                        g_assert_true(a.lid_closed == i || a.lid_closed == k);
+                        if (i == LID_VETO)
+                                g_assert_cmpint(a.lid_closed, ==, LID_VETO);
+                        if (i == LID_SHUTDOWN && k == LID_CONTINUE)
+                                g_assert_cmpint(a.lid_closed, ==, LID_SHUTDOWN);
+                        if (i != LID_AUTO && k == LID_AUTO)
+                                g_assert_cmpint(a.lid_closed, ==, i);
+                }
+}
+
 int main(int argc, char *argv[]) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/sleep-decision/every-combination", test_every_combination);
@@ -455,5 +487,6 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/sleep-decision/lid-and-battery", test_lid_and_battery);
         g_test_add_func("/sleep-decision/failures", test_failures);
         g_test_add_func("/sleep-decision/actions", test_actions);
+        g_test_add_func("/sleep-decision/merge", test_merge);
         return g_test_run();
 }
