@@ -356,6 +356,16 @@ static void suspend(Scene *s) {
                         >=, 0);
 }
 
+/* logind has announced it, all is prepared, and the host does not wake until the fault is released. */
+static unsigned fall_asleep(Scene *s, SimRecorder *signals) {
+        unsigned sleep = sim_fault(s->m, "login1", "sleep", "hang");
+
+        suspend(s);
+        sim_fault_wait(s->m, sleep);
+        g_assert_cmpstr(host_job_end(s, signals), ==, "done");
+        return sleep;
+}
+
 /* Both doors are one sleep, whichever is opened first. */
 static void test_both_doors(void) {
         g_autoptr(Scene) s = sleep_scene("VirtualMachine=pause");
@@ -364,10 +374,7 @@ static void test_both_doors(void) {
         pid_t vm = vm_opens(s);
 
         signals = sim_recorder_new(s->m);
-        sleep = sim_fault(s->m, "login1", "sleep", "hang");
-        suspend(s);
-        sim_fault_wait(s->m, sleep);
-        g_assert_cmpstr(host_job_end(s, signals), ==, "done");
+        sleep = fall_asleep(s, signals);
         g_assert_cmpstr(gate(s, "PrepareSleep"), ==, "");
         g_assert_cmpstr(vm_log(s), ==, "pause");
         assert_has(last_sleep(s, ""), "logind gate");
@@ -393,19 +400,13 @@ static void test_late_finish(void) {
         pid_t vm = vm_opens(s);
 
         signals = sim_recorder_new(s->m);
-        sleep = sim_fault(s->m, "login1", "sleep", "hang");
-        suspend(s);
-        sim_fault_wait(s->m, sleep);
-        g_assert_cmpstr(host_job_end(s, signals), ==, "done");
+        sleep = fall_asleep(s, signals);
         g_assert_cmpstr(gate(s, "PrepareSleep"), ==, "");
         sim_fault_release(s->m, sleep);
         g_assert_cmpstr(host_job_end(s, signals), ==, "done");
         g_assert_cmpstr(vm_log(s), ==, "pause resume");
 
-        sleep = sim_fault(s->m, "login1", "sleep", "hang");
-        suspend(s);
-        sim_fault_wait(s->m, sleep);
-        g_assert_cmpstr(host_job_end(s, signals), ==, "done");
+        sleep = fall_asleep(s, signals);
         g_assert_cmpstr(gate(s, "FinishSleep"), ==, "");
         g_assert_cmpstr(vm_log(s), ==, "pause");
         g_assert_cmpstr(last_sleep(s, "result"), ==, "prepared");
