@@ -495,9 +495,7 @@ static void on_udev(UdevChange change, const char *address, void *userdata) {
                 (void) host_scan(m->host, address, (char *[]) { (char *) address, NULL });
 }
 
-static void on_node(const char *name, void *userdata) {
-        Manager *m = ASSERT_PTR(userdata);
-
+static void look_at_node(Manager *m, const char *name) {
         LIST_FOREACH(gpus, g, m->gpus) {
                 bool concerned = !name && (g->state == GPU_DETACHED || g->state == GPU_ASSIGNED || g->state == GPU_STUCK);
 
@@ -521,9 +519,13 @@ static void on_node(const char *name, void *userdata) {
         }
 }
 
-/* A VM manager with a private /dev (libvirt) opens nodes that nobody can watch, and registers the machine before its process
- * opens anything: so a new machine is followed by a few looks, further and further apart. */
-static const uint64_t machine_pause_usec[] = { 500000, 1000000, 2000000, 4000000, 8000000, 16000000, 30000000 };
+/* What is seen at once is not all: whoever opens a node has the descriptor a moment after the open was told (fs/open.c
+ * do_sys_openat2()), perhaps under another number than when its descriptors were listed, or hands it to somebody else; and of
+ * that nobody is told. And a VM manager with a private /dev (libvirt) opens nodes that nobody can watch, and registers the
+ * machine before its process opens anything. So both are followed by a few looks, further and further apart. */
+static const uint64_t later_pause_usec[] = { 500000, 1000000, 2000000, 4000000, 8000000, 16000000, 30000000 };
+#define ROUNDS_AFTER_NODE 3U
+#define ROUNDS_AFTER_MACHINE ELEMENTSOF(later_pause_usec)
 
 static bool waits_for_vm(const Manager *m) {
         LIST_FOREACH(gpus, g, m->gpus)
@@ -532,30 +534,46 @@ static bool waits_for_vm(const Manager *m) {
         return false;
 }
 
-static int on_machine_look(sd_event_source *source, uint64_t usec, void *userdata) {
+static int on_later_look(sd_event_source *source, uint64_t usec, void *userdata) {
         Manager *m = ASSERT_PTR(userdata);
         int r;
 
-        on_node(NULL, m);
-        if (++m->machine_round >= ELEMENTSOF(machine_pause_usec) || !waits_for_vm(m))
+        look_at_node(m, NULL);
+        if (++m->later_round >= m->later_rounds || !waits_for_vm(m)) {
+                m->later_round = m->later_rounds = 0;
                 return 0;
-        r = sd_event_source_set_time_relative(source, machine_pause_usec[m->machine_round]);
+        }
+        r = sd_event_source_set_time_relative(source, later_pause_usec[m->later_round]);
         return r < 0 ? r : sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+/* From the first pause on again; and as many as were to come already, if those are more. */
+static void look_later(Manager *m, unsigned rounds) {
+        m->later_round = 0;
+        m->later_rounds = MAX(m->later_rounds, rounds);
+        m->later_looks = sd_event_source_disable_unref(m->later_looks);
+        if (sd_event_add_time_relative(m->event, &m->later_looks, CLOCK_MONOTONIC, later_pause_usec[0], 0, on_later_look, m) < 0)
+                (void) log_oom();
+}
+
+static void on_node(const char *name, void *userdata) {
+        Manager *m = ASSERT_PTR(userdata);
+
+        look_at_node(m, name);
+        if (waits_for_vm(m))
+                look_later(m, ROUNDS_AFTER_NODE);
 }
 
 static int on_machine_new(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         Manager *m = ASSERT_PTR(userdata);
 
-        m->machine_round = 0;
-        m->machine_looks = sd_event_source_disable_unref(m->machine_looks);
-        if (waits_for_vm(m) && sd_event_add_time_relative(m->event, &m->machine_looks, CLOCK_MONOTONIC,
-                                                          machine_pause_usec[0], 0, on_machine_look, m) < 0)
-                (void) log_oom();
+        if (waits_for_vm(m))
+                look_later(m, ROUNDS_AFTER_MACHINE);
         return 0;
 }
 
 static int on_machine_removed(sd_bus_message *message, void *userdata, sd_bus_error *error) {
-        on_node(NULL, userdata);
+        look_at_node(userdata, NULL);
         return 0;
 }
 
@@ -675,7 +693,7 @@ Manager *manager_free(Manager *m) {
         }
         sd_event_source_disable_unref(m->ready);
         sd_event_source_disable_unref(m->tell);
-        sd_event_source_disable_unref(m->machine_looks);
+        sd_event_source_disable_unref(m->later_looks);
         sd_bus_slot_unref(m->machine_new);
         sd_bus_slot_unref(m->machine_removed);
         udev_monitor_free(m->monitor);

@@ -52,8 +52,8 @@ struct Manager {
         NodeWatch *nodes;
         sd_event_source *watch; /* timer, on while a GPU is assigned */
         sd_bus_slot *machine_new, *machine_removed;
-        sd_event_source *machine_looks; /* the looks that follow a new machine */
-        unsigned machine_round;
+        sd_event_source *later_looks; /* those that follow a sign that somebody has opened a card, or will soon */
+        unsigned later_round, later_rounds;
         ManagerHooks hooks;
 
         LIST_HEAD(Gpu, gpus);

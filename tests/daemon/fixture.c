@@ -11,8 +11,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/mount.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -663,6 +663,57 @@ pid_t vm_start_privately(const char *name, const char *node) {
         g_assert_cmpint((int) read(ends[0], &error, 1), ==, 0);
         (void) close(ends[0]);
         return pid;
+}
+
+/* Sends itself the descriptor, and takes it when it is told to. */
+static void receive_and_run(const char *script, const char *guest, const char *node, int told, int ready) {
+        struct iovec data = { .iov_base = (char[1]) {}, .iov_len = 1 };
+        union {
+                struct cmsghdr header;
+                char space[CMSG_SPACE(sizeof(int))];
+        } control = {};
+        struct msghdr message = { .msg_iov = &data, .msg_iovlen = 1, .msg_control = &control,
+                                  .msg_controllen = sizeof(control) };
+        int ends[2], fd = open(node, O_RDWR | O_CLOEXEC);
+        char go;
+
+        if (fd < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+                return;
+        control.header = (struct cmsghdr) { .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int)) };
+        *(int *) CMSG_DATA(&control.header) = fd;
+        if (sendmsg(ends[0], &message, 0) != 1 || close(fd) < 0 || write(ready, "x", 1) != 1 || read(told, &go, 1) != 1 ||
+            recvmsg(ends[1], &message, 0) != 1)
+                return;
+        /* Not to be closed by the exec. */
+        (void) execl(script, script, "-name", guest, "/dev/null", NULL);
+}
+
+HandedVm vm_start_handed(const char *name, const char *node) {
+        g_autofree char *script = write_script("qemu-system-x86_64"), *guest = g_strdup_printf("guest=%s", name);
+        int told[2], ready[2];
+        HandedVm vm;
+        char byte;
+
+        g_assert_cmpint(pipe2(told, O_CLOEXEC), ==, 0);
+        g_assert_cmpint(pipe2(ready, O_CLOEXEC), ==, 0);
+        vm = (HandedVm) { .pid = fork(), .go = told[1] };
+        g_assert_cmpint(vm.pid, >=, 0);
+        if (vm.pid == 0) {
+                (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+                receive_and_run(script, guest, node, told[0], ready[1]);
+                _exit(EXIT_FAILURE);
+        }
+        (void) close(told[0]);
+        (void) close(ready[1]);
+        g_assert_cmpint((int) read(ready[0], &byte, 1), ==, 1);
+        (void) close(ready[0]);
+        return vm;
+}
+
+void vm_hand_over(Scene *s, HandedVm *vm, const char *node) {
+        g_assert_cmpint((int) write(vm->go, "x", 1), ==, 1);
+        (void) close(vm->go);
+        (void) sim_command(s->m, "wait-held %s yes", node);
 }
 
 pid_t shell_write(const char *path, const char *text) {

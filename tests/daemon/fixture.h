@@ -119,6 +119,13 @@ pid_t process_start(Scene *s, const char *name, const char *node);
 pid_t vm_start(Scene *s, const char *name, const char *node);
 /* One whose manager has given it a /dev of its own, as libvirt does: nobody sees when it opens the node. */
 pid_t vm_start_privately(const char *name, const char *node);
+/* One that is to get the node from somebody who has opened it: until vm_hand_over() it is on its way, and nobody's. */
+typedef struct HandedVm {
+        pid_t pid;
+        int go;
+} HandedVm;
+HandedVm vm_start_handed(const char *name, const char *node);
+void vm_hand_over(Scene *s, HandedVm *vm, const char *node);
 /* Somebody's shell that writes into /sys, for as long as that may take. Exit status: the errno. */
 pid_t shell_write(const char *path, const char *text);
 int shell_wait(Scene *s, pid_t pid);

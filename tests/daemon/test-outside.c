@@ -263,6 +263,26 @@ static void test_vm_unseen(void) {
         assert_as_at_first(s);
 }
 
+/* Who opens the node hands it to the machine, as helpers without privileges do it, and nobody is told of that: when the opening
+ * is looked into, nobody has it. */
+static void test_vm_handed(void) {
+        g_autoptr(Scene) s = scene_new("desktop", NULL);
+        HandedVm vm;
+
+        assert_end(s, detach(s, CARD, ""), "done", "");
+        vm = vm_start_handed("win10", GROUP);
+        g_assert_cmpstr(holders_of(s, CARD), ==, "[]");
+        g_assert_cmpstr(holders_of(s, CARD), ==, "[]");
+        g_assert_cmpstr(state_of(s, CARD), ==, "detached");
+        vm_hand_over(s, &vm, GROUP);
+        wait_state(s, CARD, "assigned");
+        wait_gpu_property(s, CARD, "VirtualMachine", "(qemu win10)");
+        sim_let_go(s->m, vm.pid);
+        wait_state(s, CARD, "detached");
+        assert_end(s, attach(s, CARD, ""), "done", "");
+        assert_as_at_first(s);
+}
+
 /* An attach that says how long it may take waits for the machine's end. */
 static void test_vm_wait(void) {
         g_autoptr(Scene) s = scene_new("desktop", NULL);
@@ -372,6 +392,7 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/outside/no-worker", test_no_worker);
         g_test_add_func("/outside/vm", test_vm);
         g_test_add_func("/outside/vm-unseen", test_vm_unseen);
+        g_test_add_func("/outside/vm-handed", test_vm_handed);
         g_test_add_func("/outside/vm-wait", test_vm_wait);
         g_test_add_func("/outside/vm-restart", test_vm_restart);
         g_test_add_func("/outside/foreign-stuck", test_foreign_stuck);
