@@ -554,6 +554,23 @@ void wait_gpu_property(Scene *s, const char *gpu, const char *property, const ch
         }
 }
 
+bool gpu_has_function(Scene *s, const char *gpu, const char *address, const char *driver) {
+        g_autofree char *key = g_strdup_printf("address=%s ", address), *wanted = g_strdup_printf(" driver=%s ", driver);
+        const char *at = strstr(gpu_property(s, gpu, "Functions"), key);
+
+        at = at ? strstr(at, " driver=") : NULL;
+        return at && g_str_has_prefix(at, wanted);
+}
+
+void wait_function(Scene *s, const char *gpu, const char *address, const char *driver) {
+        g_autoptr(SimRecorder) signals = sim_recorder_new(s->m);
+
+        while (!gpu_has_function(s, gpu, address, driver)) {
+                g_test_message("%s of %s is not yet with '%s'", address, gpu, driver);
+                (void) sim_recorder_wait(signals, "PropertiesChanged");
+        }
+}
+
 const char *state_of(Scene *s, const char *gpu) {
         return gpu_property(s, gpu, "State");
 }

@@ -104,6 +104,9 @@ int acquire(Scene *s, const char *gpu, const char *options, const char **ret_job
 const char *property_text(Scene *s, const char *path, const char *interface, const char *property);
 const char *gpu_property(Scene *s, const char *gpu, const char *property);
 void wait_gpu_property(Scene *s, const char *gpu, const char *property, const char *value);
+/* Whether the daemon knows the function as one of that GPU's, with that driver: udev may know of it before the daemon does. */
+bool gpu_has_function(Scene *s, const char *gpu, const char *address, const char *driver);
+void wait_function(Scene *s, const char *gpu, const char *address, const char *driver);
 const char *state_of(Scene *s, const char *gpu);
 /* Until that is its state, and no job runs on it. */
 void wait_state(Scene *s, const char *gpu, const char *state);

@@ -339,8 +339,8 @@ static void assert_vanished(const Matrix *x, Case *c) {
                 fail(x, c, "the job ended '%s' '%s': %s", end->result, end->error, end->message);
         sim_plug(x->s->m, c->gpu);
         sim_plug(x->s->m, c->audio);
-        sim_wait_known(x->s->m, c->gpu, true);
-        sim_wait_known(x->s->m, c->audio, true);
+        wait_function(x->s, c->gpu, c->gpu, "nouveau");
+        wait_function(x->s, c->gpu, c->audio, "snd_hda_intel");
         wait_state(x->s, c->gpu, "host");
 }
 

@@ -138,15 +138,11 @@ static void model_attached(Card *c) {
 
 static bool property_agrees(const World *w, const Card *c) {
         g_autofree char *gpu = gpu_of(c);
-        const char *functions = gpu_property(w->s, gpu, "Functions");
 
         for (unsigned i = 0; i < c->n && c->plugged; i++) {
-                g_autofree char *address = address_of(c, i), *wanted = NULL,
-                                *key = g_strdup_printf("address=%s ", address);
-                const char *at = strstr(functions, key), *driver = at ? strstr(at, " driver=") : NULL;
+                g_autofree char *address = address_of(c, i);
 
-                wanted = g_strdup_printf(" driver=%s ", c->drivers[i]);
-                if (!driver || !g_str_has_prefix(driver, wanted))
+                if (!gpu_has_function(w->s, gpu, address, c->drivers[i]))
                         return false;
         }
         return streq(state_of(w->s, gpu), model_state(c));
