@@ -14,7 +14,6 @@
 
 /* What is taken at most. The files are root's, so the limits are against mistakes. */
 #define LIST_MAX 32U
-#define UNIT_NAME_MAX_LENGTH 255U
 
 static bool name_valid(const char *s) {
         size_t n = strlen(s);
@@ -29,17 +28,6 @@ static bool name_valid(const char *s) {
 
 static bool driver_name_valid(const char *s) {
         return name_valid(s) && isalnum((unsigned char) s[0]);
-}
-
-static bool unit_name_valid(const char *s) {
-        size_t n = strlen(s);
-
-        if (n > UNIT_NAME_MAX_LENGTH || n <= STRLEN(".service") || !streq(s + n - STRLEN(".service"), ".service"))
-                return false;
-        for (; *s; s++)
-                if (!isalnum((unsigned char) *s) && !strchr(":-_.\\@", *s))
-                        return false;
-        return true;
 }
 
 /* Exactly four hex digits, also as "0x10de", the way sysfs shows ids; returns what follows them, or NULL. */
@@ -217,7 +205,7 @@ int setting_parse_before_vfio(const Setting *s, const char *value, void *config)
 }
 
 int setting_parse_units(const Setting *s, const char *value, void *config) {
-        return extend_list((char ***) ((char *) config + s->offset), value, unit_name_valid);
+        return extend_list((char ***) ((char *) config + s->offset), value, service_name_valid);
 }
 
 static int set_enum(const Setting *s, const char *value, int parsed, void *config) {

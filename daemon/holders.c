@@ -9,6 +9,7 @@
 
 #define HOLDERS_MAX 65536U
 #define NODES_MAX 1024U
+#define LOGINS_MAX 256U
 #define DESCRIBED_MAX 3U /* holders, and nodes of each, that a sentence names */
 
 static void holder_done(Holder *h) {
@@ -21,6 +22,14 @@ static void holder_done(Holder *h) {
         free(h->vm_name);
 }
 
+static void login_done(Login *l) {
+        free(l->session);
+        free(l->user);
+        free(l->seat);
+        free(l->type);
+        free(l->class);
+}
+
 Holders *holders_new(void) {
         return calloc(1, sizeof(Holders));
 }
@@ -31,6 +40,10 @@ Holders *holders_free(Holders *h) {
         for (size_t i = 0; i < h->n; i++)
                 holder_done(h->list + i);
         free(h->list);
+        for (size_t i = 0; i < h->n_logins; i++)
+                login_done(h->logins + i);
+        free(h->logins);
+        free(h->display_manager);
         free(h);
         return NULL;
 }
@@ -49,6 +62,32 @@ Holder *holders_add(Holders *h, uint32_t pid, uint64_t start) {
         h->n++;
         list[i] = (Holder) { .pid = pid, .start = start };
         return list + i;
+}
+
+Login *holders_add_login(Holders *h, const char *session, uint32_t uid) {
+        Login *list;
+
+        if (h->n_logins >= LOGINS_MAX)
+                return NULL;
+        list = reallocarray(h->logins, h->n_logins + 1, sizeof(Login));
+        if (!list)
+                return NULL;
+        h->logins = list;
+        list[h->n_logins] = (Login) { .session = strdup(session), .uid = uid };
+        return list[h->n_logins].session ? list + h->n_logins++ : NULL;
+}
+
+bool login_is_desktop(const Login *l) {
+        return startswith(l->class, "user") && !isempty(l->seat) &&
+               (streq(l->type, "x11") || streq(l->type, "wayland") || streq(l->type, "mir"));
+}
+
+static void write_login(const Login *l, FILE *f) {
+        char uid[11];
+
+        (void) snprintf(uid, sizeof(uid), "%" PRIu32, l->uid);
+        words_write(f, "login", l->session, uid, strempty(l->user), strempty(l->seat), strempty(l->type),
+                    strempty(l->class), NULL);
 }
 
 static void write_holder(const Holder *h, FILE *f) {
@@ -77,6 +116,10 @@ static void write_holder(const Holder *h, FILE *f) {
 void holders_write(const Holders *h, FILE *f) {
         for (size_t i = 0; i < h->n; i++)
                 write_holder(h->list + i, f);
+        for (size_t i = 0; i < h->n_logins; i++)
+                write_login(h->logins + i, f);
+        if (h->display_manager)
+                words_write(f, "display-manager", h->display_manager, NULL);
 }
 
 static int read_holder_line(Holders *h, char *const *words, Holder **ret) {
@@ -99,6 +142,27 @@ static int read_holder_line(Holders *h, char *const *words, Holder **ret) {
 
 static int read_once(char **field, const char *word) {
         return *field ? -EBADMSG : free_and_strdup(field, word);
+}
+
+static int read_login(Holders *h, char *const *words) {
+        char **fields[4];
+        uint64_t uid;
+        Login *l;
+        int r = 0;
+
+        if (strv_length(words) != 7 || h->n_logins >= LOGINS_MAX || !session_id_valid(words[1]) ||
+            parse_u64(words[2], UINT32_MAX, &uid) < 0)
+                return -EBADMSG;
+        l = holders_add_login(h, words[1], (uint32_t) uid);
+        if (!l)
+                return -ENOMEM;
+        fields[0] = &l->user;
+        fields[1] = &l->seat;
+        fields[2] = &l->type;
+        fields[3] = &l->class;
+        for (size_t i = 0; i < ELEMENTSOF(fields) && r >= 0; i++)
+                r = free_and_strdup(fields[i], words[3 + i]);
+        return r;
 }
 
 static int read_detail(Holder *h, char *const *words) {
@@ -145,6 +209,12 @@ int holders_read(const char *text, size_t size, Holders **ret) {
                         break;
                 if (streq(words[0], "holder"))
                         r = read_holder_line(h, words, &holder);
+                else if (streq(words[0], "login"))
+                        r = read_login(h, words);
+                else if (streq(words[0], "display-manager"))
+                        r = strv_length(words) != 2 || !service_name_valid(words[1])
+                                    ? -EBADMSG
+                                    : read_once(&h->display_manager, words[1]);
                 else
                         r = holder ? read_detail(holder, words) : -EBADMSG;
                 if (r < 0)

@@ -2,7 +2,8 @@
 #pragma once
 
 /* holders: who keeps a GPU busy, as data: the answer to a census. The worker finds them (/proc: open files and mappings)
- * and attributes them to unit, session and machine (sd-login); here they are read, compared and put into words. */
+ * and attributes them to unit, session and machine (sd-login); here they are read, compared and put into words. With them
+ * comes who is logged in, since a holder may be part of somebody's desktop. */
 
 #include "util/words.h"
 
@@ -20,9 +21,22 @@ typedef struct Holder {
         bool protected;  /* PID 1, logind, gpuptd, a compositor or display server, a session leader: never ended by force */
 } Holder;
 
+/* A session of somebody who sits before the host, or of the greeter that waits for one. */
+typedef struct Login {
+        char *session; /* logind's id */
+        uint32_t uid;
+        char *user;    /* the name; "": not known */
+        char *seat;    /* "": it comes from afar */
+        char *type;    /* "x11", "wayland", "mir", "tty", "unspecified", "web", "" */
+        char *class;   /* "user" and what begins so, "greeter", "lock-screen" */
+} Login;
+
 typedef struct Holders {
         Holder *list; /* sorted by pid */
         size_t n;
+        Login *logins;
+        size_t n_logins;
+        char *display_manager; /* the unit that display-manager.service stands for; NULL: there is none */
 } Holders;
 
 Holders *holders_new(void);
@@ -30,8 +44,14 @@ Holders *holders_free(Holders *h);
 DEFINE_CLEANUP(Holders *, holders_free);
 Holder *holders_add(Holders *h, uint32_t pid, uint64_t start);
 
+/* All of the login but its session and its uid is NULL, and the caller's to fill. NULL: no memory, or too many. */
+Login *holders_add_login(Holders *h, const char *session, uint32_t uid);
+/* Somebody's desktop on a seat: it ends with the display manager. */
+bool login_is_desktop(const Login *l);
+
 /* Word lines: `holder PID START UID COMMAND`, then for it `node PATH`…, `unit NAME`, `session ID`, `machine NAME`,
- * `vm MANAGER NAME`, `is-vm`, `protected`. -EBADMSG as in snapshot_read(). */
+ * `vm MANAGER NAME`, `is-vm`, `protected`; after them `login SESSION UID USER SEAT TYPE CLASS`… and `display-manager UNIT`.
+ * -EBADMSG as in snapshot_read(). */
 void holders_write(const Holders *h, FILE *f);
 int holders_read(const char *text, size_t size, Holders **ret);
 

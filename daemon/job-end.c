@@ -20,15 +20,16 @@ void job_log(const Job *j, int level, const char *message_id, const Step *step, 
         char id[16];
 
         (void) snprintf(id, sizeof(id), "%u", j->intent->id);
-        (void) log_with(level, 0, message_id,
-                        LOG_FIELDS({ GPUPT_FIELD_GPU, j->gpu->address }, { GPUPT_FIELD_JOB, id },
-                                   { GPUPT_FIELD_OPERATION, operation_to_string(j->intent->operation) },
-                                   { GPUPT_FIELD_STEP, step ? verb_to_string(step->verb) : NULL },
-                                   { GPUPT_FIELD_FUNCTION, step && pci_address_valid(step->target) ? step->target : NULL },
-                                   { GPUPT_FIELD_RESULT, j->stage == STAGE_OVER ? job_result_to_string(j->result) : NULL },
-                                   { GPUPT_FIELD_ERROR, j->stage == STAGE_OVER ? j->error : NULL }),
-                        "%s%s%s", startswith(text, j->gpu->address) ? "" : j->gpu->address,
-                        startswith(text, j->gpu->address) ? "" : ": ", text);
+        (void) log_with(
+                level, 0, message_id,
+                LOG_FIELDS({ GPUPT_FIELD_GPU, j->gpu->address }, { GPUPT_FIELD_JOB, id },
+                           { GPUPT_FIELD_OPERATION, operation_to_string(j->intent->operation) },
+                           { GPUPT_FIELD_STEP, step ? verb_to_string(step->verb) : NULL },
+                           { GPUPT_FIELD_FUNCTION, step && pci_address_valid(step->target) ? step->target : NULL },
+                           { GPUPT_FIELD_RESULT, j->stage == STAGE_OVER ? job_result_to_string(j->result) : NULL },
+                           { GPUPT_FIELD_ERROR, j->stage == STAGE_OVER ? j->error : NULL }),
+                "%s%s%s", startswith(text, j->gpu->address) ? "" : j->gpu->address,
+                startswith(text, j->gpu->address) ? "" : ": ", text);
 }
 
 void job_changed(Job *j) {
@@ -53,8 +54,9 @@ static void log_result(const Job *j) {
         int level = LOG_INFO;
 
         if (j->result == RESULT_FAILED) {
-                id = j->left_over ? MESSAGE_ID_GPU_PARTIAL : streq(j->error, GPUPT_ERROR_IN_USE) ? MESSAGE_ID_HOLDERS_REFUSED
-                                                                                                  : MESSAGE_ID_JOB_FAILED;
+                id = j->left_over                          ? MESSAGE_ID_GPU_PARTIAL
+                     : streq(j->error, GPUPT_ERROR_IN_USE) ? MESSAGE_ID_HOLDERS_REFUSED
+                                                           : MESSAGE_ID_JOB_FAILED;
                 level = j->left_over ? LOG_ERR : LOG_WARNING;
         } else if (j->result == RESULT_ROLLED_BACK || j->result == RESULT_CANCELLED) {
                 id = streq(j->error, GPUPT_ERROR_IN_USE) ? MESSAGE_ID_HOLDERS_REFUSED : MESSAGE_ID_JOB_ROLLED_BACK;
@@ -103,8 +105,9 @@ static void conclude_done(Job *j) {
         else if (j->intent->operation == OPERATION_PHASE && j->intent->vm_phase == PHASE_POST_SLEEP)
                 set_message(j, "%s is well, and with its VFIO driver, after the host's sleep.", j->gpu->address);
         else if (j->intent->operation == OPERATION_PHASE)
-                set_message(j, "%s: done what the phase %s%s%s needs.", j->gpu->address, vm_phase_to_string(j->intent->vm_phase),
-                            j->intent->vm ? " of " : "", strempty(j->intent->vm));
+                set_message(j, "%s: done what the phase %s%s%s needs.", j->gpu->address,
+                            vm_phase_to_string(j->intent->vm_phase), j->intent->vm ? " of " : "",
+                            strempty(j->intent->vm));
         else if (j->intent->plan->n == 0)
                 set_message(j, "Nothing to do: %s is with %s already.", j->gpu->address, where);
         else
@@ -124,16 +127,24 @@ static void conclude_failed(Job *j) {
         }
         if (j->left_over) {
                 j->result = RESULT_FAILED;
-                set_message(j, "%s%sWhat could not be undone: %s", message, strchr(message, '\n') ? "\n" : " ", j->left_over);
+                set_message(j, "%s%sWhat could not be undone: %s", message, strchr(message, '\n') ? "\n" : " ",
+                            j->left_over);
                 return;
         }
         j->result = j->cancelled && !j->gives_way ? RESULT_CANCELLED : undone ? RESULT_ROLLED_BACK : RESULT_FAILED;
         set_message(j, "%s%s", message, undone ? " Everything was undone." : "");
 }
 
+static void conclude_unstarted(Job *j) {
+        (void) free_and_strdup(&j->intent->error, GPUPT_ERROR_FAILED);
+        j->result = RESULT_FAILED;
+        set_message(j, "%s is now with the host, but not everything started again: %s.", j->gpu->address,
+                    j->unstarted);
+}
+
 /* What a later attach has to know, or need not know any more. */
 static int keep_record(Job *j) {
-        bool done = j->result == RESULT_DONE;
+        bool done = j->result == RESULT_DONE || j->unstarted;
 
         /* Not of a card that was detached and is with the host again, whoever did that: there is nothing to restore then. */
         if ((j->intent->operation == OPERATION_DETACH || j->closing) && j->intent->plan->n > 0)
@@ -155,13 +166,15 @@ void job_over(Job *j) {
         }
         if (j->intent->error || j->left_over || (j->intent->phase == PHASE_UNDO && j->intent->rung < 0))
                 conclude_failed(j);
+        else if (j->unstarted)
+                conclude_unstarted(j);
         else
                 conclude_done(j);
         j->error = strempty(j->intent->error);
         r = keep_record(j);
         if (r < 0)
-                log_error_errno(r, "Failed to write the record of %s, so the journal of job %u stays: %m", j->gpu->address,
-                                j->intent->id);
+                log_error_errno(r, "Failed to write the record of %s, so the journal of job %u stays: %m",
+                                j->gpu->address, j->intent->id);
         else
                 r = journal_remove(j->gpu->host->run_dir, j->intent);
         if (r < 0)
@@ -194,11 +207,12 @@ static void announce_stuck(Job *j, const Holders *holders) {
         j->stage = STAGE_OVER;
         j->result = RESULT_STUCK;
         j->error = GPUPT_ERROR_STUCK;
-        set_message(j,
-                    "A kernel call on %s does not return (%s; worker pid %u%s%s). %s%s%s It is undone by itself when the "
-                    "kernel lets go; until then a reboot may hang.",
-                    j->gpu->address, strempty(what), j->intent->worker_pid, isempty(wchan) ? "" : ", waiting in ",
-                    strempty(wchan), who ? "End what holds it: " : "Nothing that holds it was found", strempty(who), ".");
+        set_message(
+                j,
+                "A kernel call on %s does not return (%s; worker pid %u%s%s). %s%s%s It is undone by itself when the "
+                "kernel lets go; until then a reboot may hang.",
+                j->gpu->address, strempty(what), j->intent->worker_pid, isempty(wchan) ? "" : ", waiting in ",
+                strempty(wchan), who ? "End what holds it: " : "Nothing that holds it was found", strempty(who), ".");
         job_announce_end(j);
 }
 

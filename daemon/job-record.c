@@ -22,8 +22,8 @@ static int remember_value(const Job *j, const SavedValue *v) {
 
 /* What a done detach, or one that could not be undone, leaves for the attach that will restore it. */
 int job_remember_host(Job *j) {
-        static const char *const keys[] = { "driver", "override", "power-control", "d3cold", "reset-method", "drm", "screens",
-                                            "console" };
+        static const char *const keys[] = { "driver",       "override", "power-control", "d3cold",
+                                            "reset-method", "drm",      "screens",       "console" };
         Gpu *g = j->gpu;
         int r = 0;
 
@@ -43,7 +43,9 @@ int job_remember_host(Job *j) {
                 for (size_t k = 0; k < ELEMENTSOF(keys) && r >= 0; k++)
                         if (streq(v->key, keys[k]))
                                 r = remember_value(j, v);
-                if (r >= 0 && streq(v->key, "active") && streq(v->value, "yes") && !strv_contains(g->record->units, v->subject))
+                if (r >= 0 && streq(v->key, "active") && streq(v->value, "yes") &&
+                    !plan_has(j->intent->plan, VERB_RETURN_UNIT, v->subject) &&
+                    !strv_contains(g->record->units, v->subject))
                         r = strv_extend(&g->record->units, v->subject);
         }
         for (size_t i = 0; i < j->intent->plan->n && r >= 0; i++) {

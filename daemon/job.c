@@ -125,8 +125,10 @@ void job_begin_plan(Job *j) {
 
         r = journal_write(j->gpu->host->run_dir, j->intent);
         if (r < 0) {
-                (void) log_error_errno(r, "Failed to write down what job %u will do, so it does nothing: %m", j->intent->id);
-                job_refuse(j, GPUPT_ERROR_FAILED, "The job's journal in /run could not be written, so nothing was changed.");
+                (void) log_error_errno(r, "Failed to write down what job %u will do, so it does nothing: %m",
+                                       j->intent->id);
+                job_refuse(j, GPUPT_ERROR_FAILED,
+                           "The job's journal in /run could not be written, so nothing was changed.");
                 return;
         }
         j->undo = plan_free(j->undo);
@@ -269,11 +271,18 @@ static void end_early(Job *j, const Step *step) {
         _cleanup_free_ char *message = NULL;
 
         if (j->gives_way) {
-                turn_back(j, GPUPT_ERROR_SLEEP_IN_PROGRESS, "The host is about to sleep. Try again when it has woken.");
+                turn_back(j, GPUPT_ERROR_SLEEP_IN_PROGRESS,
+                          "The host is about to sleep. Try again when it has woken.");
                 return;
         }
         (void) failure_describe(j->intent->operation, j->gpu->address, step, -ECANCELED, "", &message);
         turn_back(j, GPUPT_ERROR_CANCELLED, message);
+}
+
+/* What did not run is not started. */
+static bool is_void(const Job *j, const Step *step) {
+        return step->verb == VERB_RETURN_UNIT &&
+               !streq(strempty(saved_get(&j->intent->saved, step->target, "active")), "yes");
 }
 
 static void job_next(Job *j) {
@@ -299,6 +308,11 @@ static void job_next(Job *j) {
                         job_changed(j);
                 return;
         }
+        if (is_void(j, plan->steps + j->intent->begun)) {
+                j->intent->done = ++j->intent->begun;
+                job_next(j);
+                return;
+        }
         if (job_must_hold(j, plan->steps + j->intent->begun)) {
                 job_hold(j);
                 return;
@@ -311,16 +325,22 @@ static void job_next(Job *j) {
         job_changed(j);
 }
 
-static void note_left_over(Job *j, const Step *step, int error, const char *text) {
+static void note_failed(char **list, const Step *step, int error, const char *text) {
         _cleanup_free_ char *all = NULL, *what = step_describe(step);
 
-        if (asprintf(&all, "%s%s%s (%s%s%s)", strempty(j->left_over), j->left_over ? "; " : "", strempty(what), text,
+        if (asprintf(&all, "%s%s%s (%s%s%s)", strempty(*list), *list ? "; " : "", strempty(what), text,
                      isempty(text) ? "" : ": ", strerror(-error)) < 0) {
                 (void) log_oom();
                 return;
         }
-        free(j->left_over);
-        j->left_over = TAKE_PTR(all);
+        free(*list);
+        *list = TAKE_PTR(all);
+}
+
+/* The card is back by then, and somebody waits for a picture: to take it away again would make things worse. */
+static bool is_afterwards(const Job *j, const Step *step) {
+        return j->intent->operation == OPERATION_ATTACH &&
+               (step->verb == VERB_START_UNIT || step->verb == VERB_RETURN_UNIT);
 }
 
 /* What cannot be undone on a device that is gone need not be: its attributes went with it. */
@@ -333,7 +353,7 @@ static void step_over(Job *j, const Step *step, int error, const char *text) {
                 gpu_note_alive(j->gpu, error != -EHOSTDOWN);
         if (j->stage == STAGE_UNDO) {
                 if (error < 0 && !is_moot(error) && !verb_is_optional(step->verb)) {
-                        note_left_over(j, step, error, text);
+                        note_failed(&j->left_over, step, error, text);
                         job_log(j, LOG_ERR, NULL, step, j->left_over);
                 }
                 j->intent->done = j->intent->begun;
@@ -352,6 +372,8 @@ static void step_over(Job *j, const Step *step, int error, const char *text) {
                 job_log(j, LOG_DEBUG, NULL, step, strempty(message));
                 if (verb_is_optional(step->verb))
                         job_log(j, LOG_NOTICE, NULL, step, strempty(message));
+                else if (is_afterwards(j, step))
+                        note_failed(&j->unstarted, step, error, text);
                 else if (ladder_takes_failure(j, step, error, text)) {
                         turn_back(j, NULL, NULL);
                         return;
@@ -437,7 +459,9 @@ static void renumber(Job *j) {
         else
                 j->intent->id = old.id;
         if (r < 0)
-                log_warning_errno(r, "Failed to give the rest of job %u a number and a journal of its own, going on: %m", old.id);
+                log_warning_errno(r,
+                                  "Failed to give the rest of job %u a number and a journal of its own, going on: %m",
+                                  old.id);
 }
 
 /* The kernel let go. The job had ended, so what is left of it is a new one. */
@@ -445,7 +469,8 @@ static int job_come_back(Job *j, JobStage stage) {
         Host *h = j->gpu->host;
         int r;
 
-        job_log(j, LOG_NOTICE, MESSAGE_ID_GPU_UNSTUCK, NULL, "the kernel call has returned; what the job had changed is undone.");
+        job_log(j, LOG_NOTICE, MESSAGE_ID_GPU_UNSTUCK, NULL,
+                "the kernel call has returned; what the job had changed is undone.");
         j->gpu->stuck_job = NULL;
         j->gpu->job = j;
         free(j->gpu->stuck);
@@ -506,14 +531,15 @@ static void on_run(const RunResult *result, void *userdata) {
         }
         if (is_look(stage)) {
                 if (error >= 0)
-                        error = host_take_snapshot(j->gpu->host, j->look_began, j->gpu->address, result->data, result->size,
-                                                   j->look.arguments);
+                        error = host_take_snapshot(j->gpu->host, j->look_began, j->gpu->address, result->data,
+                                                   result->size, j->look.arguments);
                 if (error < 0)
                         log_warning_errno(error, "Failed to look at %s (%s): %m", j->gpu->address, result->text);
                 if (stage == STAGE_LOOK_AGAIN)
                         ladder_walked(j);
                 else if (error < 0)
-                        job_refuse(j, GPUPT_ERROR_FAILED, "The state of the GPU could not be read, so nothing was changed.");
+                        job_refuse(j, GPUPT_ERROR_FAILED,
+                                   "The state of the GPU could not be read, so nothing was changed.");
                 else
                         looked(j);
                 return;
@@ -545,12 +571,13 @@ static void job_view(const JobFace *f, JobView *ret) {
         const Job *j = (const Job *) ((const char *) f - offsetof(Job, face));
         const Intent *intent = j->intent;
 
-        *ret = (JobView) {
+        *ret = (JobView){
                 .id = intent->id,
                 .gpu = j->gpu,
                 .operation = intent->operation,
                 .state = j->state,
-                .step = (unsigned) (intent->base + intent->begun + (intent->phase == PHASE_UNDO ? intent->plan->n : 0)),
+                .step = (unsigned) (intent->base + intent->begun +
+                                    (intent->phase == PHASE_UNDO ? intent->plan->n : 0)),
                 .steps = (unsigned) (intent->base + intent->plan->n + (j->undo ? j->undo->n : 0)),
                 .description = j->description,
                 .cancellable = job_cancellable(j),
@@ -565,7 +592,9 @@ static int job_alloc(Gpu *g, Job **ret) {
 
         if (!j)
                 return -ENOMEM;
-        *j = (Job) { .face = { .view = job_view }, .gpu = g, .state = JOB_WAITING, .error = "", .helped = _RUNG_INVALID };
+        *j = (Job){
+                .face = { .view = job_view }, .gpu = g, .state = JOB_WAITING, .error = "", .helped = _RUNG_INVALID
+        };
         (void) sd_event_now(g->host->event, CLOCK_MONOTONIC, &j->since);
         j->step_began = j->since;
         *ret = j;
@@ -575,8 +604,8 @@ static int job_alloc(Gpu *g, Job **ret) {
 static void log_begun(const Job *j) {
         char text[64];
 
-        (void) snprintf(text, sizeof(text), "%s begins (job %u, for uid %u).", operation_to_string(j->intent->operation),
-                        j->intent->id, j->intent->uid);
+        (void) snprintf(text, sizeof(text), "%s begins (job %u, for uid %u).",
+                        operation_to_string(j->intent->operation), j->intent->id, j->intent->uid);
         job_log(j, LOG_INFO, MESSAGE_ID_JOB_BEGUN, NULL, text);
 }
 
@@ -637,7 +666,8 @@ static int resume_step(Job *j) {
         step = plan->steps + j->intent->begun - 1;
         number = intent_step_number(j->intent, j->intent->begun - 1);
         if (j->intent->worker_pid > 0) {
-                r = step_runner_adopt(j->runner, j->intent->worker_pid, j->intent->worker_start, (unsigned) number, step);
+                r = step_runner_adopt(j->runner, j->intent->worker_pid, j->intent->worker_start, (unsigned) number,
+                                      step);
                 if (r >= 0) {
                         if (job_needs_lock(step))
                                 job_lock_sleep(j);
@@ -663,7 +693,8 @@ static int resume_step(Job *j) {
 static bool is_closing(const Intent *intent) {
         bool phase = intent->operation == OPERATION_PHASE && vm_phase_heals(intent->vm_phase);
 
-        return intent->rung < 0 && (phase || intent->operation == OPERATION_RESET || intent->operation == OPERATION_RECOVER);
+        return intent->rung < 0 &&
+               (phase || intent->operation == OPERATION_RESET || intent->operation == OPERATION_RECOVER);
 }
 
 int job_resume(Gpu *g, Intent *intent, Job **ret) {
@@ -693,7 +724,8 @@ int job_resume(Gpu *g, Intent *intent, Job **ret) {
         g->job = j;
         j->stage = intent->phase == PHASE_UNDO ? STAGE_UNDO : STAGE_STEPS;
         j->state = intent->phase == PHASE_UNDO ? JOB_ROLLING_BACK : JOB_RUNNING;
-        job_log(j, LOG_NOTICE, MESSAGE_ID_JOB_RECOVERED, NULL, "going on with a job that the last daemon left unfinished.");
+        job_log(j, LOG_NOTICE, MESSAGE_ID_JOB_RECOVERED, NULL,
+                "going on with a job that the last daemon left unfinished.");
         *ret = TAKE_PTR(j);
         return 0;
 }
@@ -738,6 +770,7 @@ Job *job_free(Job *j) {
         plan_free(j->undo);
         free(j->description);
         free(j->left_over);
+        free(j->unstarted);
         free(j->failure);
         free(j->message);
         free(j);

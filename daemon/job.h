@@ -45,6 +45,7 @@ struct Job {
         bool cancelled;
         bool gives_way;    /* then: since the host is about to sleep */
         char *left_over;   /* what could not be undone */
+        char *unstarted;   /* of an attach: what did not start again */
 
         /* Of the ladder. */
         Checkup *checkup;

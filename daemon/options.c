@@ -163,8 +163,12 @@ static int read_job_option(sd_bus_message *m, const char *key, void *userdata, s
 
         if (streq(key, "force"))
                 return read_bool(m, &o->force);
-        if (streq(key, "disrupt-session"))
-                return read_bool(m, &o->disrupt_session);
+        if (streq(key, "disrupt-session")) {
+                int r = read_bool(m, &o->disrupt_session);
+
+                o->log_out = o->disrupt_session;
+                return r;
+        }
         if (streq(key, "wait"))
                 return read_wait(m, o, error);
         if (j->operation == OPERATION_RESET && streq(key, "method"))

@@ -178,6 +178,8 @@ int builder_attach(Builder *b) {
         builder_add_strv(b, VERB_CHECK, b->addresses[0], b->addresses + 1);
         builder_add_strv(b, VERB_SAVE, b->powered[0], b->powered + 1);
         builder_add_seconds(b, VERB_WAIT_FREE, display->address, b->options->has_wait ? b->options->wait_sec : 0);
+        if (display_moves)
+                builder_add_restart_desktop(b);
         builder_add_strv(b, VERB_PIN, b->powered[0], b->powered + 1);
         add_move_home(b);
         if (display_moves && builder_recorded(b, display, "drm"))
@@ -188,5 +190,6 @@ int builder_attach(Builder *b) {
         if (display_moves && display->vga_decodes)
                 builder_add(b, VERB_RESTORE_DECODES, display->address, NULL, NULL);
         add_restore(b);
+        builder_add_return_desktop(b);
         return b->r;
 }

@@ -16,6 +16,7 @@ typedef struct Builder {
         size_t n_claimed;
         char **addresses; /* of the claimed functions, display first */
         char **powered;   /* those, and every bridge above them */
+        const char *stopped_desktop; /* the display manager that the plan stops, or NULL */
         char *message;    /* of the refusal */
         int r;
 } Builder;
@@ -47,6 +48,12 @@ void builder_add_release(Builder *b);
 const char *builder_add_leave(Builder *b);
 /* The modules alone. */
 const char *builder_add_quiesce(Builder *b);
+
+/* plan-desktop.c: whose desktop ends so that the card can go, or so that it is used again; and that there is one again
+ * behind the last step, if a card is left for it. */
+void builder_add_leave_desktop(Builder *b);
+void builder_add_restart_desktop(Builder *b);
+void builder_add_return_desktop(Builder *b);
 
 /* plan-before.c: BeforeVfio=, between the host's drivers and VFIO. `left` is what builder_add_leave() returned. */
 int builder_check_before_vfio(Builder *b);

@@ -155,5 +155,6 @@ int builder_detach(Builder *b) {
                 builder_add_idle(b);
         if (b->options->access)
                 builder_add_for_user(b, VERB_ACCESS, b->options->uid);
+        builder_add_return_desktop(b);
         return b->r;
 }

@@ -5,6 +5,9 @@
 
 #include "plan-builder.h"
 
+/* What a user's manager had started ends only with it, ten seconds after the last session (UserStopDelaySec=), and not at once. */
+#define DESKTOP_WAIT_SEC 30U
+
 static bool has_connected(const Function *f) {
         for (size_t i = 0; i < f->n_connectors; i++)
                 if (streq(f->connectors[i].status, "connected"))
@@ -41,11 +44,13 @@ static int check_use(Builder *b) {
                 const Function *f = b->claimed[i];
 
                 if (f->has_vfs)
-                        return builder_refuse(b, PLAN_E_IN_USE, "%s has virtual functions. Write 0 to its sriov_numvfs first.",
-                                      f->address);
+                        return builder_refuse(b, PLAN_E_IN_USE,
+                                              "%s has virtual functions. Write 0 to its sriov_numvfs first.",
+                                              f->address);
                 if (f->mounted && *f->mounted)
-                        return builder_refuse(b, PLAN_E_IN_USE, "%s carries a mounted file system: %s. Unmount it first.",
-                                      f->address, *f->mounted);
+                        return builder_refuse(b, PLAN_E_IN_USE,
+                                              "%s carries a mounted file system: %s. Unmount it first.", f->address,
+                                              *f->mounted);
                 if (f->networks && *f->networks)
                         return builder_refuse(b, PLAN_E_IN_USE, "%s carries the host's only network that is up: %s.",
                                       f->address, *f->networks);
@@ -54,8 +59,9 @@ static int check_use(Builder *b) {
                 const Holder *vm = holders_find_vm(b->in->holders);
 
                 if (vm)
-                        return builder_refuse(b, PLAN_E_IN_USE, "The virtual machine %s (pid %u) has %s open. Stop it first.",
-                                      strempty(vm->vm_name), vm->pid, b->in->name);
+                        return builder_refuse(b, PLAN_E_IN_USE,
+                                              "The virtual machine %s (pid %u) has %s open. Stop it first.",
+                                              strempty(vm->vm_name), vm->pid, b->in->name);
         }
         return 0;
 }
@@ -65,9 +71,10 @@ int builder_check_leave(Builder *b) {
 
         r = check_use(b);
         if (r == 0 && !b->options->disrupt_session && b->in->last_display != LAST_DISPLAY_ALLOW && is_last_display(b))
-                r = builder_refuse(b, PLAN_E_LAST_DISPLAY,
-                                   "%s drives the display that somebody looks at. Taking it needs the option disrupt-session.",
-                                   b->in->name);
+                r = builder_refuse(
+                        b, PLAN_E_LAST_DISPLAY,
+                        "%s drives the display that somebody looks at. Taking it needs the option disrupt-session.",
+                        b->in->name);
         return r;
 }
 
@@ -79,6 +86,7 @@ void builder_add_release(Builder *b) {
                 builder_add(b, VERB_STOP_UNIT, *unit, NULL, NULL);
         for (char **unit = b->in->config ? b->in->config->stop_units : NULL; unit && *unit; unit++)
                 builder_add(b, VERB_STOP_UNIT, *unit, NULL, NULL);
+        builder_add_leave_desktop(b);
         builder_add_seconds(b, VERB_ASK, display, b->options->wait_sec);
         for (size_t i = 0; i < b->n_claimed; i++)
                 for (char **card = b->claimed[i]->sound_cards; card && *card; card++)
@@ -97,7 +105,8 @@ void builder_add_release(Builder *b) {
                         builder_add(b, VERB_END, pid, start, "5");
                 }
         }
-        builder_add_seconds(b, VERB_WAIT_FREE, display, b->options->wait_sec);
+        builder_add_seconds(b, VERB_WAIT_FREE, display,
+                            b->stopped_desktop ? MAX(b->options->wait_sec, DESKTOP_WAIT_SEC) : b->options->wait_sec);
 }
 
 bool builder_needs_elsewhere(const Builder *b, const char *driver) {

@@ -88,6 +88,13 @@ const char *plan_refusal_error(PlanRefusal refusal) {
         return names[refusal];
 }
 
+bool plan_has(const Plan *p, Verb verb, const char *target) {
+        for (size_t i = 0; i < p->n; i++)
+                if (p->steps[i].verb == verb && streq(p->steps[i].target, target))
+                        return true;
+        return false;
+}
+
 /* ---- undo ---- */
 
 static int undo_power(const Step *s, const Saved *saved, Plan *undo) {
@@ -197,11 +204,14 @@ static int undo_into(const Step *s, const Saved *saved, Plan *undo) {
                 return plan_add(undo, VERB_KEEP, s->target, (char *[]) { (char *) "", NULL });
         case VERB_ALARM:
                 return plan_add(undo, VERB_ALARM, s->target, (char *[]) { (char *) "0", NULL });
+        case VERB_RETURN_UNIT:
+                value = saved_get(saved, s->target, "active");
+                return value && streq(value, "yes") ? plan_add(undo, VERB_STOP_UNIT, s->target, NULL) : 0;
         case VERB_START_UNIT:
                 /* It may hold the card by now, and what is undone next is a bind. */
                 return plan_add(undo, VERB_STOP_UNIT, s->target, NULL);
         default:
-                /* Reads, waits and what cannot be taken back (a process that was ended, a reset), or must not be: what a
+                /* Reads, waits and what cannot be taken back (a process or session that was ended, a reset), or must not be: what a
                  * guest lets go of while its VM stops is looked for when that has stopped. A loaded module, a
                  * card that is awake or that has come back to the bus do no harm; idle power is covered by the undo
                  * of the pin. */

@@ -26,6 +26,7 @@ Plan *plan_new(Operation operation);
 Plan *plan_free(Plan *p);
 DEFINE_CLEANUP(Plan *, plan_free);
 int plan_add(Plan *p, Verb verb, const char *target, char *const *arguments);
+bool plan_has(const Plan *p, Verb verb, const char *target);
 
 /* Lines `step VERB TARGET [ARGUMENT…]`, in order; and one such line back (-EBADMSG). */
 void plan_write(const Plan *p, FILE *f);
@@ -34,7 +35,8 @@ int plan_read_line(Plan *p, char *const *words);
 /* What the caller of Detach, Attach, Acquire or Plan wants. */
 typedef struct PlanOptions {
         bool force;
-        bool disrupt_session;
+        bool disrupt_session; /* the last display may be taken */
+        bool log_out;         /* and the desktops that were shown may be ended: the caller's own word, never ours */
         bool has_wait;     /* the caller named a time; attach waits for a VM only then */
         unsigned wait_sec;
         char **functions;  /* NULL: all of the GPU */
@@ -68,7 +70,7 @@ typedef struct PlanInput {
         bool access_given;       /* a detach gave `access_uid` access to the VFIO nodes */
         uint32_t access_uid;
         const Saved *targets;    /* what the job saved before: of a reset, where functions belong; or NULL */
-        const Holders *holders;  /* a census, or NULL: for a VM's name, and for force */
+        const Holders *holders;  /* a census, or NULL: for a VM's name, for force, and for who is logged out */
 } PlanInput;
 
 /* Why there is no plan. */

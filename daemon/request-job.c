@@ -31,8 +31,9 @@ static int plan_recovery(const Request *q, const Gpu *g, Plan **ret, sd_bus_erro
                 return sd_bus_error_setf(error, GPUPT_ERROR_NOT_SUPPORTED,
                                          "The reset '%s' is known to harm %s, or the administrator has forbidden it.",
                                          rung_to_string(options.rung), g->address);
+        /* Who would be logged out on the way up is said by a rung that takes the card from its driver. */
         if (!options.has_rung)
-                options.rung = gpu_display(g) ? RUNG_WAKE : RUNG_REMOVE_RESCAN;
+                options.rung = gpu_display(g) && !options.log_out ? RUNG_WAKE : RUNG_REMOVE_RESCAN;
         gpu_plan_input(g, q->shown, &input);
         r = plan_build(&input, OPERATION_RESET, &options, ret, &message);
         if (r > 0 && (options.has_rung || r == PLAN_E_IN_USE))
@@ -45,18 +46,21 @@ static int plan_recovery(const Request *q, const Gpu *g, Plan **ret, sd_bus_erro
 /* The plan as things stand, or the refusal. */
 static int plan_now(const Request *q, const Gpu *g, Plan **ret, sd_bus_error *error) {
         _cleanup_free_ char *message = NULL;
+        bool heals = q->operation == OPERATION_PHASE && vm_phase_heals(q->options.phase);
         PlanInput input;
-        int r;
+        int r = 0;
 
         if (is_recovery(q))
                 return plan_recovery(q, g, ret, error);
-        /* First it has to be there, and well: what that takes, the job will see. */
-        if (q->operation == OPERATION_PHASE && vm_phase_heals(q->options.phase)) {
+        /* First it has to be there, and well: what that takes, the job will see. But whom it would log out is said now. */
+        if (!heals || q->options.log_out) {
+                gpu_plan_input(g, q->shown, &input);
+                r = plan_build(&input, q->operation, &q->options, ret, &message);
+        }
+        if (heals && r >= 0 && (r > 0 || !q->options.log_out)) {
                 *ret = plan_new(q->operation);
                 return *ret ? 0 : -ENOMEM;
         }
-        gpu_plan_input(g, q->shown, &input);
-        r = plan_build(&input, q->operation, &q->options, ret, &message);
         return r > 0 ? sd_bus_error_set(error, plan_refusal_error(r), message) : r;
 }
 
@@ -65,12 +69,13 @@ static int check_lease(const Request *q, const Gpu *g, sd_bus_error *error) {
 
         if (q->kind == REQUEST_ACQUIRE) {
                 if (lease)
-                        return sd_bus_error_setf(error, GPUPT_ERROR_BUSY, "%s is leased by uid %u already.", g->address,
-                                                 lease->uid);
+                        return sd_bus_error_setf(error, GPUPT_ERROR_BUSY, "%s is leased by uid %u already.",
+                                                 g->address, lease->uid);
                 if (g->state == GPU_DETACHED || g->state == GPU_ASSIGNED)
-                        return sd_bus_error_setf(error, GPUPT_ERROR_NOT_SUPPORTED,
-                                                 "%s is detached already, so a lease could not give it back. Attach it first.",
-                                                 g->address);
+                        return sd_bus_error_setf(
+                                error, GPUPT_ERROR_NOT_SUPPORTED,
+                                "%s is detached already, so a lease could not give it back. Attach it first.",
+                                g->address);
         }
         if (q->kind == REQUEST_ATTACH && lease && lease->uid != q->uid && !q->options.force)
                 return sd_bus_error_setf(error, GPUPT_ERROR_BUSY,
@@ -116,11 +121,13 @@ static int join_sleep(Request *q, Gpu *g) {
         int r;
 
         if (q->manager->host_job)
-                return sd_bus_reply_method_return(q->message, "o", job_bus_path(job_face_view(q->manager->host_job).id, path));
+                return sd_bus_reply_method_return(q->message, "o",
+                                                  job_bus_path(job_face_view(q->manager->host_job).id, path));
         if (g->job)
                 return sd_bus_reply_method_return(q->message, "o", job_bus_path(g->job->intent->id, path));
         q->options.phase = PHASE_POST_START;
-        r = manager_start_job(q->manager, g, OPERATION_PHASE, &q->options, q->uid, sd_bus_message_get_sender(q->message), NULL, &j);
+        r = manager_start_job(q->manager, g, OPERATION_PHASE, &q->options, q->uid,
+                              sd_bus_message_get_sender(q->message), NULL, &j);
         if (r < 0)
                 return r;
         r = sd_bus_reply_method_return(q->message, "o", job_bus_path(j->intent->id, path));
@@ -200,26 +207,56 @@ static bool gives_back(const Request *q) {
         return q->operation == OPERATION_ATTACH;
 }
 
+/* "; logs out anna (session 2), bo (session c1); stops gdm.service": what the plan does to desktops; "": nothing. */
+static char *describe_desktops(const Plan *plan) {
+        const char *before = "; logs out ";
+        bool stops = false;
+        char *text = NULL;
+        size_t size;
+        FILE *f = open_memstream(&text, &size);
+
+        if (!f)
+                return NULL;
+        for (size_t i = 0; i < plan->n; i++)
+                if (plan->steps[i].verb == VERB_END_SESSION) {
+                        fprintf(f, "%s%s (session %s)", before, plan->steps[i].arguments[0], plan->steps[i].target);
+                        before = ", ";
+                }
+        for (size_t i = 0; i < plan->n; i++) {
+                if (stops && plan->steps[i].verb == VERB_STOP_UNIT)
+                        fprintf(f, "; stops %s", plan->steps[i].target);
+                stops = plan->steps[i].verb == VERB_CHECK_LOGINS || (stops && plan->steps[i].verb == VERB_END_SESSION);
+        }
+        return fclose(f) == 0 ? text : NULL;
+}
+
 /* One line for the dialog: whom it ends, and what it does. */
 static char *plan_sentence(const Request *q, const Plan *plan) {
-        _cleanup_free_ char *who = NULL;
+        _cleanup_free_ char *who = NULL, *desktops = describe_desktops(plan);
         char *text;
 
+        if (!desktops)
+                return NULL;
+
         if (q->operation == OPERATION_PHASE) {
-                if (asprintf(&text, "%s of %s", vm_phase_to_string(q->options.phase), strempty(q->options.vm)) < 0)
+                if (asprintf(&text, "%s of %s%s", vm_phase_to_string(q->options.phase), strempty(q->options.vm),
+                             desktops) < 0)
                         return NULL;
                 return text;
         }
         if (is_recovery(q)) {
-                if (asprintf(&text, "%s%s%s", q->options.has_rung ? rung_to_string(q->options.rung) : "rung by rung, the weakest first, until it is well",
-                             q->options.has_rung ? ": " : "", q->options.has_rung ? rung_describe(q->options.rung) : "") < 0)
+                if (asprintf(&text, "%s%s%s%s",
+                             q->options.has_rung ? rung_to_string(q->options.rung)
+                                                 : "rung by rung, the weakest first, until it is well",
+                             q->options.has_rung ? ": " : "",
+                             q->options.has_rung ? rung_describe(q->options.rung) : "", desktops) < 0)
                         return NULL;
                 return text;
         }
-        if (q->operation == OPERATION_DETACH && q->shown && q->shown->n > 0)
+        if (q->operation == OPERATION_DETACH && q->options.force && q->shown && q->shown->n > 0)
                 who = holders_describe(q->shown);
-        if (asprintf(&text, "%zu steps%s%s%s%s", plan->n, who ? "; ends: " : "", strempty(who),
-                     q->options.disrupt_session ? "; the session that uses its display is disrupted" : "",
+        if (asprintf(&text, "%zu steps%s%s%s%s%s", plan->n, who ? "; ends: " : "", strempty(who), desktops,
+                     q->options.disrupt_session && !*desktops ? "; whoever looks at its display loses it" : "",
                      q->options.access ? "; the caller gets access to it" : "") < 0)
                 return NULL;
         return text;
@@ -306,9 +343,11 @@ static int consider(const Request *q, const Gpu *g, Plan **ret, sd_bus_error *er
         return q->kind == REQUEST_PLAN ? plan_now(q, g, ret, error) : check_request(q, g, ret, error);
 }
 
-/* Whom it would end, or which VM is in its way, is never told by what was seen some time ago: a VM manager with a private /dev
+/* Whom it would end or log out, or which VM is in its way, is never told by what was seen some time ago: a VM manager with a private /dev
  * opens and closes nodes that nobody can watch. */
 static bool needs_census(const Request *q, const Plan *plan) {
+        if (q->options.log_out)
+                return true;
         if (q->operation == OPERATION_DETACH || q->operation == OPERATION_PHASE || is_recovery(q))
                 return q->options.force;
         return plan->n > 0 && !q->options.has_wait;
@@ -327,7 +366,8 @@ static int proceed(Request *q, const Gpu *g, const Plan *plan, sd_bus_error *err
         reader_warm(q->manager->host->readers);
         r = authorise(q, g, plan);
         if (r == -EDQUOT)
-                return sd_bus_error_set(error, SD_BUS_ERROR_LIMITS_EXCEEDED, "You have too many questions open at polkit.");
+                return sd_bus_error_set(error, SD_BUS_ERROR_LIMITS_EXCEEDED,
+                                        "You have too many questions open at polkit.");
         return r;
 }
 
@@ -340,8 +380,9 @@ static void on_census(int census_error, const Holders *holders, void *userdata) 
 
         q->census = NULL;
         if (census_error < 0)
-                r = sd_bus_error_set(&error, GPUPT_ERROR_TIMEOUT,
-                                     "The census of the holders did not end: a process on this host does not answer /proc.");
+                r = sd_bus_error_set(
+                        &error, GPUPT_ERROR_TIMEOUT,
+                        "The census of the holders did not end: a process on this host does not answer /proc.");
         else if (!g)
                 r = sd_bus_error_setf(&error, GPUPT_ERROR_NO_SUCH_GPU, "%s is not there any more.", q->gpu);
         else if (q->joined) {
@@ -468,7 +509,8 @@ int request_phase(Manager *m, Gpu *g, sd_bus_message *message, sd_bus_error *err
                 return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "There is no phase '%.32s'.", phase);
         if (!vm_name_valid(manager) || !vm_name_valid(vm))
                 return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
-                                         "The names of a VM and of its manager have 1 to %u printable characters.", GPUPT_WORD_MAX);
+                                         "The names of a VM and of its manager have 1 to %u printable characters.",
+                                         GPUPT_WORD_MAX);
         if (asprintf(&name, "%s (%s)", vm, manager) < 0) {
                 name = NULL;
                 return -ENOMEM;

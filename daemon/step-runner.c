@@ -13,6 +13,7 @@
 #include "dbus/names.h"
 #include "host-sleep.h"
 #include "journal.h"
+#include "session-end.h"
 #include "unit-client.h"
 #include "util/log.h"
 #include "vendor-tool.h"
@@ -38,6 +39,7 @@ struct StepRunner {
         ReaderQuery *query; /* of a step that only reads */
         int pidfd; /* of an adopted worker */
         UnitOperation *unit;
+        SessionEnd *session;
         Exec *exec;
         HostSleep *sleep;
         CensusWaiter *census;
@@ -56,6 +58,7 @@ static void disarm(StepRunner *r) {
         r->adopted = sd_event_source_disable_unref(r->adopted);
         r->now = sd_event_source_disable_unref(r->now);
         r->unit = unit_operation_free(r->unit);
+        r->session = session_end_free(r->session);
         r->exec = exec_free(r->exec);
         r->sleep = host_sleep_free(r->sleep);
         r->census = census_waiter_free(r->census);
@@ -216,11 +219,20 @@ static void on_unit(int error, const char *text, void *userdata) {
         finish(r, RUN_DONE, error, text, "", 0);
 }
 
+static void on_session(int error, const char *text, void *userdata) {
+        StepRunner *r = ASSERT_PTR(userdata);
+
+        r->session = NULL;
+        finish(r, RUN_DONE, error, text, "", 0);
+}
+
 static int run_unit(StepRunner *r) {
         _cleanup_free_ char *name = NULL;
         UnitAction action = r->step->verb == VERB_STOP_UNIT ? UNIT_STOP : UNIT_START;
 
         switch (r->step->verb) {
+        case VERB_END_SESSION:
+                return session_end_new(r->gpu->host->units, r->step->target, on_session, r, &r->session);
         case VERB_LOAD:
                 name = unit_instance_name(GPUPT_UNIT_MODPROBE, r->step->target);
                 break;

@@ -29,6 +29,7 @@ static const VerbRow verb_rows[_VERB_MAX] = {
         ROW(VERB_CENSUS, "census", WORKER, 3, 30, false, "look for processes that hold $*", NULL),
         ROW(VERB_VERIFY, "verify", WORKER, 2, 30, false, "verify that $t is bound to $1", "verify that $t has no driver"),
         ROW(VERB_CHECK_MODULE, "check-module", WORKER, 2, 30, false, "verify that no module of $a is loaded", NULL),
+        ROW(VERB_CHECK_LOGINS, "check-logins", WORKER, 2, 30, false, "verify that nobody else has logged in", NULL),
         ROW(VERB_CHECK_DRIVER, "check-driver", WORKER, 2, 30, false, "verify that driver $t is there", NULL),
         ROW(VERB_MEASURE, "measure", WORKER, 5, 75, false, "measure the health of $a", NULL),
         ROW(VERB_SENSORS, "sensors", WORKER, 5, 30, false, "read the sensors of $a", NULL),
@@ -71,6 +72,8 @@ static const VerbRow verb_rows[_VERB_MAX] = {
         ROW(VERB_UNLOAD, "unload", UNIT, 10, 90, true, "unload module $t", NULL),
         ROW(VERB_STOP_UNIT, "stop-unit", UNIT, 10, 100, true, "stop $t", NULL),
         ROW(VERB_START_UNIT, "start-unit", UNIT, 10, 100, true, "start $t", NULL),
+        ROW(VERB_RETURN_UNIT, "return-unit", UNIT, 10, 100, true, "start $t again", NULL),
+        ROW(VERB_END_SESSION, "end-session", UNIT, 10, 100, true, "log out $1 (session $t, $2 on $3)", NULL),
 
         ROW(VERB_VENDOR_RESET, "vendor-reset", EXEC, 15, 90, true, "let nvidia-smi reset $t", NULL),
 

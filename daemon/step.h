@@ -30,6 +30,7 @@ typedef enum Verb {
         VERB_VERIFY,         /* ADDR DRIVER [ADDR DRIVER…]: each driver link as named ("" = none); for a VFIO driver
                               *   its node exists; -> `node ADDR PATH` */
         VERB_CHECK_MODULE,   /* MODULE [MODULE…]: -EBUSY while one is loaded; -> `module NAME REFCOUNT HOLDERS…` */
+        VERB_CHECK_LOGINS,   /* "-" [SESSION…]: has nobody but these a desktop on a seat? (-EBUSY) */
         VERB_CHECK_DRIVER,   /* DRIVER: registered on the PCI bus? (-ENOPKG) */
         VERB_MEASURE,        /* ADDR [ADDR…]: -> the lines of measurement.h; a function that is gone has none. What is
                               *   wrong with a card is no error of this verb */
@@ -89,6 +90,8 @@ typedef enum Verb {
                               *   functions that lose their driver with it, for the undo */
         VERB_STOP_UNIT,      /* UNIT */
         VERB_START_UNIT,     /* UNIT: reset-failed, then started */
+        VERB_RETURN_UNIT,    /* UNIT: the same, if this job has stopped it */
+        VERB_END_SESSION,    /* SESSION USER TYPE SEAT: logind is asked to end it, and its scope is waited for; gone before is success */
         /* Programs, as transient units. */
         VERB_VENDOR_RESET,   /* ADDR: nvidia-smi --gpu-reset -i ADDR */
         /* Waits, in the daemon. */

@@ -8,6 +8,9 @@
 #include <ctype.h>
 #include <stdarg.h>
 
+#define UNIT_NAME_MAX_LENGTH 255U /* systemd, basic/unit-name.h */
+#define SESSION_ID_MAX_LENGTH 64U
+
 static bool needs_escape(unsigned char c) {
         return c <= ' ' || c == '\\' || c == 0x7f;
 }
@@ -175,6 +178,29 @@ int words_read_file(const char *text, size_t size, const char *format, int (*han
                 if (r < 0)
                         return r == -E2BIG ? -EBADMSG : r;
         }
+}
+
+bool service_name_valid(const char *s) {
+        size_t n = strlen(s);
+
+        if (n > UNIT_NAME_MAX_LENGTH || n <= STRLEN(".service") || !streq(s + n - STRLEN(".service"), ".service"))
+                return false;
+        for (; *s; s++)
+                if (!isalnum((unsigned char) *s) && !strchr(":-_.\\@", *s))
+                        return false;
+        return true;
+}
+
+/* login/logind-session.c session_id_valid(): letters and digits. */
+bool session_id_valid(const char *s) {
+        size_t n = strlen(s);
+
+        if (n == 0 || n > SESSION_ID_MAX_LENGTH)
+                return false;
+        for (; *s; s++)
+                if (!isalnum((unsigned char) *s))
+                        return false;
+        return true;
 }
 
 static int parse_number(const char *s, unsigned base, uint64_t max, uint64_t *ret) {

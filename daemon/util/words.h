@@ -36,6 +36,10 @@ int words_reader_next(WordsReader *reader, char ***ret);
 int words_read_file(const char *text, size_t size, const char *format, int (*handler)(char *const *words, void *userdata),
                     void *userdata);
 
+/* Names that go to systemd: of a service (systemd.unit(5)), with its suffix; of a session, as logind makes them. */
+bool service_name_valid(const char *s);
+bool session_id_valid(const char *s);
+
 /* Strict decimal and hexadecimal numbers; -EINVAL for signs, blanks, junk behind, -ERANGE past max. */
 int parse_u64(const char *s, uint64_t max, uint64_t *ret);
 int parse_hex_u64(const char *s, uint64_t max, uint64_t *ret);

@@ -13,6 +13,7 @@
 #include "holders.h"
 #include "util/fs.h"
 #include "worker/end.h"
+#include "worker/logins.h"
 #include "worker/owner.h"
 
 #define LINK_MAX_SIZE 4096
@@ -260,6 +261,9 @@ int verb_census(Work *w) {
                 if (r < 0)
                         return work_fail(w, r, "looking at process %s", e->d_name);
         }
+        r = logins_find(c.holders);
+        if (r < 0)
+                return work_fail(w, r, "listing the sessions");
         holders_write(c.holders, w->answer);
         return 0;
 }

@@ -43,10 +43,6 @@ static const char *const modprobe_directories[] = {
 static const char *const load_directories[] = {
         "/etc/modules-load.d", "/run/modules-load.d", "/usr/local/lib/modules-load.d", "/usr/lib/modules-load.d",
 };
-/* systemd.unit(5). */
-static const char *const unit_directories[] = {
-        "/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system",
-};
 static const char *const xorg_directories[] = { "/etc/X11/xorg.conf.d", "/usr/share/X11/xorg.conf.d" };
 static const char *const dracut_directories[] = { "/etc/dracut.conf.d", "/usr/lib/dracut/dracut.conf.d" };
 
@@ -254,7 +250,7 @@ static int survey_gate(Survey *s) {
         char path[512];
         int r = 0;
 
-        for (size_t i = 0; i < ELEMENTSOF(unit_directories) && r >= 0; i++) {
+        for (size_t i = 0; i < UNIT_DIRECTORIES && r >= 0; i++) {
                 (void) snprintf(path, sizeof(path), "%s/" GPUPT_UNIT_SLEEP, unit_directories[i]);
                 if (!unit && access(path, F_OK) >= 0) {
                         unit = true;

@@ -17,6 +17,7 @@
 #include "worker/host-survey.h"
 #include "worker/hotplug.h"
 #include "worker/inventory.h"
+#include "worker/logins.h"
 #include "worker/measure.h"
 #include "worker/pci.h"
 #include "worker/power.h"
@@ -76,6 +77,7 @@ static const Handler handlers[_VERB_MAX] = {
         [VERB_ASK_SOUND] = { verb_ask_sound, 1, 0 },
         [VERB_RETURN_SOUND] = { verb_return_sound, 1, 2 },
         [VERB_END] = { verb_end, 2, 0 },
+        [VERB_CHECK_LOGINS] = { verb_check_logins, 0, 1 },
         [VERB_RELEASE_CONSOLE] = { verb_release_console, 0, 0 },
         [VERB_RESTORE_CONSOLE] = { verb_restore_console, 0, 0 },
         [VERB_ACCESS] = { verb_access, 1, 0 },

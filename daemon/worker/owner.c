@@ -8,6 +8,7 @@
 #include <systemd/sd-login.h>
 
 #include "util/fs.h"
+#include "worker/logins.h"
 
 #define CMDLINE_MAX (2U * 1024U * 1024U)
 #define TASK_COMM_LEN 16U /* include/linux/sched.h */
@@ -182,24 +183,12 @@ static int find_vm(Holder *h, const char *comm, const char *program) {
         return set_vm(h, "process", comm);
 }
 
-/* logind's own file of the session: sd_session_get_leader() came with 254. */
 static bool is_session_leader(const Holder *h) {
-        _cleanup_free_ char *text = NULL;
-        char path[128], *save = NULL;
-        const char *value;
+        _cleanup_free_ char *value = NULL;
         uint64_t leader;
 
-        if (!h->session || strchr(h->session, '/') || strlen(h->session) > 64)
-                return false;
-        (void) snprintf(path, sizeof(path), "/run/systemd/sessions/%s", h->session);
-        if (read_file_at(AT_FDCWD, path, 65536, &text, NULL) < 0)
-                return false;
-        for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-                value = startswith(line, "LEADER=");
-                if (value)
-                        return parse_u64(value, INT32_MAX, &leader) >= 0 && leader == h->pid;
-        }
-        return false;
+        return h->session && login_file_get(h->session, "LEADER", &value) >= 0 &&
+               parse_u64(value, INT32_MAX, &leader) >= 0 && leader == h->pid;
 }
 
 /* A daemon of a user is named by its own unit, not by user@1000.service, which all of them share. */

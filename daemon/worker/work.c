@@ -13,6 +13,10 @@
 
 #define WAIT_USEC 10000U
 
+const char *const unit_directories[UNIT_DIRECTORIES] = {
+        "/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system",
+};
+
 int work_fail(Work *w, int error, const char *format, ...) {
         va_list ap;
 

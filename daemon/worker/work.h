@@ -26,6 +26,10 @@ bool name_valid(const char *s);
 /* prefix and decimal digits: "vtcon1", "card0". */
 bool numbered_name_valid(const char *s, const char *prefix);
 
+/* Where unit files are: systemd.unit(5). A file hides those of its name in the directories behind it. */
+#define UNIT_DIRECTORIES 5U
+extern const char *const unit_directories[UNIT_DIRECTORIES];
+
 /* NULL and errno if there is no such directory. */
 DIR *open_directory_at(int dir_fd, const char *path);
 

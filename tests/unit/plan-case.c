@@ -43,6 +43,33 @@ Holder *plan_case_holder(PlanCase *c, uint32_t pid) {
         return h;
 }
 
+Login *plan_case_login(PlanCase *c, const char *session, const char *user, uint32_t uid) {
+        Login *l;
+
+        if (!c->holders)
+                c->holders = holders_new();
+        g_assert_nonnull(c->holders);
+        l = holders_add_login(c->holders, session, uid);
+        g_assert_nonnull(l);
+        l->user = strdup(user);
+        l->seat = strdup("seat0");
+        l->type = strdup("x11");
+        l->class = strdup("user");
+        return l;
+}
+
+void plan_case_desktop(PlanCase *c) {
+        Holder *h = plan_case_holder(c, 900);
+
+        free(h->command);
+        h->command = strdup("Xorg");
+        h->unit = strdup("lightdm.service");
+        h->protected = true;
+        c->holders->display_manager = strdup("lightdm.service");
+        (void) plan_case_login(c, "2", "anna", 1000);
+        c->options.disrupt_session = c->options.log_out = true;
+}
+
 Function *plan_case_function(PlanCase *c, const char *address) {
         Function *f = snapshot_find(c->snapshot, address);
 

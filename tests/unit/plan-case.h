@@ -32,6 +32,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(PlanCase, plan_case_free)
 void plan_case_nvidia(PlanCase *c);
 /* Somebody without privileges holds the card: pid 4711. */
 Holder *plan_case_holder(PlanCase *c, uint32_t pid);
+/* Somebody with a desktop (X11) on seat0. */
+Login *plan_case_login(PlanCase *c, const char *session, const char *user, uint32_t uid);
+/* The display manager's Xorg (pid 900) has the card, anna (session 2) her desktop on it, and the caller may log her out. */
+void plan_case_desktop(PlanCase *c);
 Function *plan_case_function(PlanCase *c, const char *address);
 
 /* What plan_build() says. */

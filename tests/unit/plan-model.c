@@ -358,6 +358,10 @@ int model_run(Model *m, const Step *s, Saved *saved) {
         case VERB_START_UNIT:
                 model_set(m, "active", "unit %s", s->target);
                 return 0;
+        case VERB_RETURN_UNIT:
+                if (streq(strempty(saved_get(saved, s->target, "active")), "yes"))
+                        model_set(m, "active", "unit %s", s->target);
+                return 0;
         case VERB_REMOVE:
                 go(m, s->target);
                 return 0;
@@ -388,6 +392,8 @@ int model_run(Model *m, const Step *s, Saved *saved) {
         case VERB_WAIT_DRM:
         case VERB_WAIT_SCREEN:
         case VERB_END:
+        case VERB_CHECK_LOGINS:
+        case VERB_END_SESSION:
         case VERB_ASK:
         case VERB_WAIT_ASKED:
         case VERB_WAIT_FREE:

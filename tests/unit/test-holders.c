@@ -16,6 +16,17 @@ static Holder *add(Holders *h, uint32_t pid, const char *command, const char *no
         return holder;
 }
 
+static void add_login(Holders *h, const char *session, const char *user, const char *seat, const char *type,
+                      const char *class) {
+        Login *l = holders_add_login(h, session, 1000);
+
+        g_assert_nonnull(l);
+        g_assert_cmpint(free_and_strdup(&l->user, user), ==, 0);
+        g_assert_cmpint(free_and_strdup(&l->seat, seat), ==, 0);
+        g_assert_cmpint(free_and_strdup(&l->type, type), ==, 0);
+        g_assert_cmpint(free_and_strdup(&l->class, class), ==, 0);
+}
+
 static char *write_text(const Holders *h, size_t *ret_size) {
         char *text = NULL;
         FILE *f = open_memstream(&text, ret_size);
@@ -41,6 +52,9 @@ static Holders *full_holders(void) {
         holder = add(h, 812, "a command\nof two lines", "/dev/snd/controlC1");
         holder->protected = true;
         g_assert_cmpint(free_and_strdup(&holder->session, "c1"), ==, 0);
+        add_login(h, "c1", "anna", "seat0", "wayland", "user");
+        add_login(h, "7", "", "", "tty", "user-early");
+        g_assert_cmpint(free_and_strdup(&h->display_manager, "gdm.service"), ==, 0);
         return h;
 }
 
@@ -55,6 +69,13 @@ static void test_round_trip(void) {
         g_assert_cmpstr(text, ==, again);
 
         g_assert_cmpuint(back->n, ==, 2);
+        g_assert_cmpuint(back->n_logins, ==, 2);
+        g_assert_cmpstr(back->logins[0].session, ==, "c1");
+        g_assert_cmpstr(back->logins[0].user, ==, "anna");
+        g_assert_cmpuint(back->logins[0].uid, ==, 1000);
+        g_assert_true(login_is_desktop(back->logins));
+        g_assert_false(login_is_desktop(back->logins + 1));
+        g_assert_cmpstr(back->display_manager, ==, "gdm.service");
         g_assert_cmpuint(back->list[0].pid, ==, 812);
         g_assert_cmpstr(back->list[0].command, ==, "a command\nof two lines");
         g_assert_true(back->list[0].protected && !back->list[0].is_vm);
@@ -83,11 +104,31 @@ static void test_nobody(void) {
 
 static void test_rejects(void) {
         static const char *const texts[] = {
-                "\n", "node /dev/x\n", "holder 812 99 1000\n", "holder 0 99 1000 x\n", "holder -1 99 1000 x\n",
-                "holder 2147483648 99 1000 x\n", "holder 812 99 4294967296 x\n", "holder 812 x 1000 x\n",
-                "holder 812 99 1000 x", "holder 812 99 1000 x y\n", HOLDER HOLDER, HOLDER "node\n",
-                HOLDER "node a b\n", HOLDER "unit a\nunit b\n", HOLDER "session\n", HOLDER "vm libvirt\n",
-                HOLDER "vm a b\nvm a b\n", HOLDER "is-vm yes\n", HOLDER "protected 1\n", HOLDER "unknown\n",
+                "\n",
+                "node /dev/x\n",
+                "holder 812 99 1000\n",
+                "holder 0 99 1000 x\n",
+                "holder -1 99 1000 x\n",
+                "holder 2147483648 99 1000 x\n",
+                "holder 812 99 4294967296 x\n",
+                "holder 812 x 1000 x\n",
+                "holder 812 99 1000 x",
+                "holder 812 99 1000 x y\n",
+                HOLDER HOLDER,
+                HOLDER "node\n",
+                HOLDER "node a b\n",
+                HOLDER "unit a\nunit b\n",
+                HOLDER "session\n",
+                "login 1 1000 a seat0 x11\n",
+                "login ../1 0 a seat0 x11 user\n",
+                "login 1 -1 a seat0 x11 user\n",
+                "display-manager gdm\n",
+                "display-manager a.service\ndisplay-manager b.service\n",
+                HOLDER "vm libvirt\n",
+                HOLDER "vm a b\nvm a b\n",
+                HOLDER "is-vm yes\n",
+                HOLDER "protected 1\n",
+                HOLDER "unknown\n",
         };
 
         for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
@@ -146,9 +187,10 @@ static void test_describe(void) {
                 g_assert_cmpint(strv_extend(&holder->nodes, "/dev/vfio/8"), ==, 0);
         (void) add(h, 900, "x", "/dev/x");
         (void) add(h, 901, "y", "/dev/x");
-        assert_description(h, "qemu (pid 5, virtual machine win10) holds /dev/vfio/7, /dev/vfio/8, /dev/vfio/8 and 2 more; "
-                              "pipewire (pid 812, pipewire.service) holds /dev/snd/controlC1; "
-                              "a process (pid 813, session 2) holds it; and 2 more");
+        assert_description(
+                h, "qemu (pid 5, virtual machine win10) holds /dev/vfio/7, /dev/vfio/8, /dev/vfio/8 and 2 more; "
+                   "pipewire (pid 812, pipewire.service) holds /dev/snd/controlC1; "
+                   "a process (pid 813, session 2) holds it; and 2 more");
 }
 
 /* A message goes over the bus and to terminals. */

@@ -19,6 +19,7 @@ typedef struct Scenario {
         const char *overridden; /* one whose driver_override the administrator had set to its driver */
         bool without_record;    /* gpuptd has forgotten where it came from */
         const char *before;     /* BeforeVfio= */
+        bool desktop;           /* whose display manager runs, and has the card */
 } Scenario;
 
 static const Scenario scenarios[] = {
@@ -42,6 +43,8 @@ static const Scenario scenarios[] = {
         { "desktop-force", build_desktop, DESKTOP, .force = true, .access = true },
         { "desktop-usb-detached", build_desktop, DESKTOP, .with_vfio = "0000:08:00.2" },
         { "twin", build_twins, TWIN, .nvidia = true, .unit_runs = true },
+        { "desktop-desktop", build_desktop, DESKTOP, .desktop = true },
+        { "apu-desktop", build_apu, APU, .desktop = true },
         { "other-twin", build_twins, OTHER_TWIN, .nvidia = true },
 };
 
@@ -60,6 +63,8 @@ static PlanCase *make_case(const Scenario *s) {
                 plan_case_nvidia(c);
         if (s->force)
                 (void) plan_case_holder(c, 4711);
+        if (s->desktop)
+                plan_case_desktop(c);
         if (s->only)
                 build_strv(&c->options.functions, s->only);
         if (s->with_vfio)
@@ -89,6 +94,8 @@ static Model *make_model(const Scenario *s, const Snapshot *machine, const PlanC
         }
         if (s->unit_runs)
                 model_set(m, "active", "unit nvidia-persistenced.service");
+        if (s->desktop)
+                model_set(m, "active", "unit lightdm.service");
         if (s->overridden) {
                 g_autofree char *driver = g_strdup(model_get(m, "%s driver", s->overridden));
 
@@ -230,7 +237,8 @@ static void remember(PlanCase *c, const Plan *p, const Saved *saved) {
                                 g_assert_cmpint(
                                         saved_add(&c->record, saved->list[i].subject, keys[k], saved->list[i].value),
                                         ==, 0);
-                if (streq(saved->list[i].key, "active") && streq(saved->list[i].value, "yes"))
+                if (streq(saved->list[i].key, "active") && streq(saved->list[i].value, "yes") &&
+                    !plan_has(p, VERB_RETURN_UNIT, saved->list[i].subject))
                         build_strv(&c->units, saved->list[i].subject);
         }
         for (size_t i = 0; i < p->n; i++)
@@ -391,6 +399,7 @@ static bool has_no_undo(Verb v) {
         case VERB_LOAD:
         case VERB_IDLE_POWER:
         case VERB_END:
+        case VERB_END_SESSION:
         case VERB_RETURN_SOUND:
         case VERB_RESET:
         case VERB_RESET_BELOW:

@@ -147,6 +147,21 @@ static void test_numbers(void) {
         }
 }
 
+/* What goes to systemd is nothing else than what it would be. */
+static void test_names(void) {
+        g_autofree char *long_id = g_strnfill(65, '1'), *long_unit = g_strdup_printf("%s.service", long_id);
+
+        g_assert_true(session_id_valid("2") && session_id_valid("c12"));
+        g_assert_false(session_id_valid("") || session_id_valid("../2") || session_id_valid("2.scope") ||
+                       session_id_valid("a b"));
+        g_assert_false(session_id_valid(long_id));
+        g_assert_true(service_name_valid("lightdm.service") && service_name_valid("a@b\\x2dc.service") &&
+                      service_name_valid(long_unit));
+        g_assert_false(service_name_valid(".service") || service_name_valid("lightdm") ||
+                       service_name_valid("a/b.service"));
+        g_assert_false(service_name_valid("a b.service") || service_name_valid("x.socket"));
+}
+
 int main(int argc, char *argv[]) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/words/every-byte", test_every_byte);
@@ -154,5 +169,6 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/words/rejects", test_rejects);
         g_test_add_func("/words/reader", test_reader);
         g_test_add_func("/words/numbers", test_numbers);
+        g_test_add_func("/words/names", test_names);
         return g_test_run();
 }

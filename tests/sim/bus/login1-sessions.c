@@ -8,6 +8,8 @@
 
 #include "bus/bus.h"
 #include "bus/login1-sessions.h"
+#include "bus/systemd1-units.h"
+#include "bus/systemd1.h"
 #include "util/cleanup.h"
 
 #define ROOT "/org/freedesktop/login1"
@@ -16,7 +18,7 @@
 typedef struct Session {
         char *id, *user, *type, *class, *path;
         uint32_t uid, leader;
-        bool active;
+        bool active, closing;
 } Session;
 
 static GPtrArray *sessions;
@@ -121,6 +123,7 @@ static int property_text(_unused_ sd_bus *bus, const char *path, _unused_ const 
                                                  : streq(property, "Name")  ? s->user
                                                  : streq(property, "Type")  ? s->type
                                                  : streq(property, "Class") ? s->class
+                                                 : s->closing               ? "closing"
                                                  : s->active                ? "active"
                                                                             : "online");
 }
@@ -179,8 +182,8 @@ static const sd_bus_vtable seat_vtable[] = {
         SD_BUS_VTABLE_END,
 };
 
-static int find_session(_unused_ sd_bus *bus, const char *path, _unused_ const char *interface, _unused_ void *userdata,
-                        void **ret_found, _unused_ sd_bus_error *error) {
+static int find_session(_unused_ sd_bus *bus, const char *path, _unused_ const char *interface,
+                        _unused_ void *userdata, void **ret_found, _unused_ sd_bus_error *error) {
         *ret_found = (void *) session_of(path);
         return *ret_found ? 1 : 0;
 }
@@ -204,7 +207,8 @@ static void write_files(void) {
                 g_string_append_printf(seat, "ACTIVE=%s\nACTIVE_UID=%u\n", active->id, active->uid);
         g_string_append(seat, "SESSIONS=");
         for (unsigned i = 0; i < sessions->len; i++)
-                g_string_append_printf(seat, "%s%s", i > 0 ? " " : "", ((Session *) g_ptr_array_index(sessions, i))->id);
+                g_string_append_printf(seat, "%s%s", i > 0 ? " " : "",
+                                       ((Session *) g_ptr_array_index(sessions, i))->id);
         g_string_append(seat, "\n");
         (void) g_file_set_contents("/run/systemd/seats/seat0", seat->str, (gssize) seat->len, NULL);
 
@@ -214,7 +218,11 @@ static void write_files(void) {
                 g_autofree char *text = g_strdup_printf(
                         "UID=%u\nUSER=%s\nACTIVE=%d\nIS_DISPLAY=1\nSTATE=%s\nREMOTE=0\nTYPE=%s\nCLASS=%s\n"
                         "SEAT=seat0\nLEADER=%u\n",
-                        s->uid, s->user, s->active, s->active ? "active" : "online", s->type, s->class, s->leader);
+                        s->uid, s->user, s->active,
+                        s->closing  ? "closing"
+                        : s->active ? "active"
+                                    : "online",
+                        s->type, s->class, s->leader);
 
                 (void) g_file_set_contents(path, text, -1, NULL);
         }
@@ -272,12 +280,9 @@ int login1_command_session(char **arguments, _unused_ GString *text) {
         return 0;
 }
 
-int login1_command_session_ended(char **arguments, _unused_ GString *text) {
-        Session *s = session_find(arguments[0]);
-        g_autofree char *file = g_strdup_printf("/run/systemd/sessions/%s", arguments[0]);
+static void session_remove(Session *s) {
+        g_autofree char *file = g_strdup_printf("/run/systemd/sessions/%s", s->id);
 
-        if (!s)
-                return -ENOENT;
         (void) g_ptr_array_remove(sessions, s);
         (void) unlink(file);
         free(s->path);
@@ -287,5 +292,53 @@ int login1_command_session_ended(char **arguments, _unused_ GString *text) {
         g_free(s->id);
         g_free(s);
         write_files();
+}
+
+int login1_command_session_ended(char **arguments, _unused_ GString *text) {
+        Session *s = session_find(arguments[0]);
+
+        if (!s)
+                return -ENOENT;
+        session_remove(s);
         return 0;
+}
+
+/* Terminated: logind stops the scope, and forgets the session when that is over (session_stop_scope(), match_job_removed()). */
+
+static char *scope_of(const Session *s) {
+        return g_strdup_printf("session-%s.scope", s->id);
+}
+
+static void on_scope_stopped(bool ok) {
+        for (unsigned i = 0; sessions && i < sessions->len; i++) {
+                Session *s = g_ptr_array_index(sessions, i);
+                g_autofree char *scope = scope_of(s);
+                const Unit *u = unit_find(scope);
+
+                if (!s->closing || (u && !streq(u->active, "inactive") && !streq(u->active, "failed")))
+                        continue;
+                session_remove(s);
+                i--;
+        }
+}
+
+int login1_terminate_session(sd_bus_message *m, _unused_ void *userdata, sd_bus_error *error) {
+        g_autofree char *scope = NULL;
+        const char *id;
+        Session *s;
+        int r;
+
+        r = sd_bus_message_read(m, "s", &id);
+        if (r < 0)
+                return r;
+        s = session_find(id);
+        if (!s)
+                return sd_bus_error_setf(error, "org.freedesktop.login1.NoSuchSession", "No session '%s' known", id);
+        s->closing = true;
+        s->active = false;
+        write_files();
+        scope = scope_of(s);
+        if (systemd1_run_job(scope, "stop", on_scope_stopped) < 0)
+                session_remove(s);
+        return sd_bus_reply_method_return(m, NULL);
 }

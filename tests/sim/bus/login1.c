@@ -297,6 +297,7 @@ static const sd_bus_vtable vtable[] = {
         SD_BUS_METHOD("Suspend", "b", NULL, method_suspend, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("CanSuspend", NULL, "s", method_can_suspend, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("ListSessions", NULL, "a(susso)", login1_list_sessions, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD("TerminateSession", "s", NULL, login1_terminate_session, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("GetSession", "s", "o", login1_get_session, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("GetSessionByPID", "u", "o", login1_get_session_by_pid, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("GetSeat", "s", "o", login1_get_seat, SD_BUS_VTABLE_UNPRIVILEGED),

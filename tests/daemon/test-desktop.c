@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* test-desktop: a desktop has the card, and ends for it: whoever is logged in is named, logged out and gets a login again,
+ * whatever fails on the way. */
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fixture.h"
+#include "util/cleanup.h"
+
+#define CARD "0000:08:00.0"
+#define OTHER "0000:09:00.0"
+#define MANAGER "lightdm.service"
+#define SCOPE "session-2.scope"
+
+/* A display manager whose server has the card, and anna, whose session is that of a program on the other card. */
+typedef struct Desktop {
+        pid_t server, leader;
+} Desktop;
+
+/* As if systemd had put it there; what is read of it is the file alone. */
+static void put_into_cgroup(pid_t pid, const char *cgroup) {
+        g_autofree char *path = g_strdup_printf("/run/gpuptd-sim/cgroup-%d", pid),
+                        *target = g_strdup_printf("/proc/%d/cgroup", pid);
+        g_autofree char *text = g_strdup_printf("1:name=systemd:%s\n0::%s\n", cgroup, cgroup);
+
+        (void) umount2(target, MNT_DETACH);
+        put_file(path, text);
+        if (mount(path, target, NULL, MS_BIND, NULL) < 0)
+                g_error("a file over %s: %s", target, g_strerror(errno));
+}
+
+static void log_in(Scene *s, const char *session, const char *user, pid_t leader) {
+        (void) sim_command(s->m, "session %s uid=1000 user=%s type=x11 leader=%d active=yes", session, user, leader);
+        (void) sim_command(s->m, "unit session-%s.scope active 'stop=/bin/kill -TERM %d'", session, leader);
+}
+
+static void desktop_begin(Scene *s, const char *gpu, const char *other, Desktop *ret) {
+        g_assert_true(mkdir("/run/systemd/system", 0755) == 0 || errno == EEXIST);
+        g_assert_true(symlink("/lib/systemd/system/" MANAGER, "/run/systemd/system/display-manager.service") == 0 ||
+                      errno == EEXIST);
+        ret->server = process_start(s, "Xorg", node_of(s, gpu, "card"));
+        put_into_cgroup(ret->server, "/system.slice/" MANAGER);
+        ret->leader = process_start(s, "xterm", node_of(s, other, "card"));
+        put_into_cgroup(ret->leader, "/user.slice/user-1000.slice/" SCOPE);
+        (void) sim_command(s->m, "unit " MANAGER " active 'stop=/bin/kill -TERM %d'", ret->server);
+        log_in(s, "2", "anna", ret->leader);
+}
+
+/* What systemd was asked, less what the daemon does by units of its own. Of a session's scope logind asks, too. */
+static const char *units_log(Scene *s) {
+        g_auto(GStrv) lines = g_strsplit(sim_command(s->m, "jobs-log"), "\n", -1);
+        GString *out = g_string_new(NULL);
+
+        for (char **line = lines; *line; line++)
+                if (**line && !strstr(*line, " gpuptd-") && (line == lines || !streq(line[-1], *line)))
+                        g_string_append_printf(out, "%s\n", *line);
+        g_ptr_array_add(s->strings, out->str);
+        return g_string_free(out, FALSE);
+}
+
+static bool unit_is(Scene *s, const char *unit, const char *state) {
+        return startswith(sim_unit_state(s->m, unit), state);
+}
+
+static void assert_untouched(Scene *s, const Desktop *d) {
+        g_assert_cmpint(kill(d->server, 0), ==, 0);
+        g_assert_cmpint(kill(d->leader, 0), ==, 0);
+        g_assert_cmpstr(units_log(s), ==, "");
+}
+
+static void assert_ended(Scene *s, const Desktop *d) {
+        g_assert_cmpint(sim_wait_ended(s->m, d->leader), ==, SIGTERM);
+        g_assert_cmpint(sim_wait_ended(s->m, d->server), ==, SIGTERM);
+}
+
+static void desktop_end(Scene *s, const Desktop *d) {
+        sim_let_go(s->m, d->server);
+        sim_let_go(s->m, d->leader);
+}
+
+/* ---- there and back ---- */
+
+static void test_cycle(void) {
+        g_autoptr(Scene) s = scene_new("desktop", NULL);
+        const JobEnd *end;
+        Desktop d;
+
+        desktop_begin(s, CARD, OTHER, &d);
+        end = detach(s, CARD, "wait=0");
+        assert_end(s, end, "rolled-back", "InUse");
+        assert_has(end->message, "Xorg");
+        assert_untouched(s, &d);
+
+        assert_end(s, detach(s, CARD, "disrupt-session"), "done", "");
+        assert_ended(s, &d);
+        g_assert_cmpstr(units_log(s), ==, "stop " SCOPE "\nstop " MANAGER "\nstart " MANAGER "\n");
+        g_assert_true(unit_is(s, MANAGER, "active"));
+        g_assert_cmpstr(state_of(s, CARD), ==, "detached");
+        assert_has(gpu_property(s, CARD, "LastJob"), "result=done");
+
+        /* The way back leaves the desktop that has begun meanwhile alone. */
+        d.leader = process_start(s, "xterm", node_of(s, OTHER, "card"));
+        log_in(s, "3", "anna", d.leader);
+        assert_end(s, attach(s, CARD, ""), "done", "");
+        assert_as_at_first(s);
+        g_assert_cmpstr(units_log(s), ==, "stop " SCOPE "\nstop " MANAGER "\nstart " MANAGER "\n");
+        g_assert_cmpint(kill(d.leader, 0), ==, 0);
+        sim_let_go(s->m, d.leader);
+}
+
+/* Or lets it begin again, with the card. */
+static void test_restart(void) {
+        g_autoptr(Scene) s = scene_new("desktop", NULL);
+        Desktop d;
+
+        desktop_begin(s, CARD, OTHER, &d);
+        assert_end(s, detach(s, CARD, "disrupt-session"), "done", "");
+        assert_ended(s, &d);
+        d.leader = process_start(s, "xterm", node_of(s, OTHER, "card"));
+        log_in(s, "3", "anna", d.leader);
+        (void) sim_command(s->m, "unit " MANAGER " active stop=/bin/true");
+        assert_end(s, attach(s, CARD, "disrupt-session"), "done", "");
+        assert_as_at_first(s);
+        g_assert_cmpint(sim_wait_ended(s->m, d.leader), ==, SIGTERM);
+        assert_has(units_log(s), "start " MANAGER "\nstop session-3.scope\nstop " MANAGER "\nstart " MANAGER "\n");
+        g_assert_true(unit_is(s, MANAGER, "active"));
+}
+
+/* No display is left: the login comes back with the card, also from a daemon that was started again. */
+static void test_only_display(void) {
+        g_autoptr(Scene) s = scene_new("apu", NULL);
+        const char *apu = "0000:c5:00.0";
+        Desktop d;
+
+        desktop_begin(s, apu, apu, &d);
+        assert_end(s, detach(s, apu, ""), "refused", "LastDisplay");
+        assert_untouched(s, &d);
+        assert_end(s, detach(s, apu, "disrupt-session"), "done", "");
+        assert_ended(s, &d);
+        g_assert_true(unit_is(s, MANAGER, "inactive"));
+        sim_daemon_kill(s->m);
+        scene_start(s);
+        assert_end(s, attach(s, apu, ""), "done", "");
+        g_assert_true(unit_is(s, MANAGER, "active"));
+        assert_as_at_first(s);
+}
+
+/* The card stays, since somebody waits for a picture; what did not start is told. */
+static void test_no_login(void) {
+        g_autoptr(Scene) s = scene_new("apu", NULL);
+        const char *apu = "0000:c5:00.0";
+        const JobEnd *end;
+        Desktop d;
+
+        desktop_begin(s, apu, apu, &d);
+        assert_end(s, detach(s, apu, "disrupt-session"), "done", "");
+        assert_ended(s, &d);
+        (void) sim_fault(s->m, MANAGER, "start", "errno=EIO");
+        end = attach(s, apu, "");
+        assert_end(s, end, "failed", "Failed");
+        assert_has(end->message, "is now with the host, but not everything started again: start " MANAGER);
+        g_assert_cmpstr(state_of(s, apu), ==, "host");
+        assert_as_at_first(s);
+        assert_end(s, attach(s, apu, ""), "done", "");
+        g_assert_true(unit_is(s, MANAGER, "failed"));
+}
+
+/* A display manager that did not run is not started. */
+static void test_not_running(void) {
+        g_autoptr(Scene) s = scene_new("desktop", NULL);
+        Desktop d;
+
+        desktop_begin(s, CARD, OTHER, &d);
+        (void) sim_command(s->m, "unit " MANAGER " inactive");
+        put_into_cgroup(d.server, "/user.slice/user-1000.slice/" SCOPE);
+        (void) sim_command(s->m, "unit " SCOPE " active 'stop=/bin/kill -TERM %d %d'", d.leader, d.server);
+        assert_end(s, detach(s, CARD, "disrupt-session"), "done", "");
+        assert_ended(s, &d);
+        g_assert_cmpstr(units_log(s), ==, "stop " SCOPE "\n");
+        g_assert_true(unit_is(s, MANAGER, "inactive"));
+        assert_end(s, attach(s, CARD, ""), "done", "");
+        assert_as_at_first(s);
+}
+
+/* Whoever asked may be logged out by it: the job is the daemon's, and its end can be read afterwards. */
+static void test_caller_gone(void) {
+        g_autoptr(Scene) s = scene_new("desktop", NULL);
+        sd_bus *terminal = sim_bus_new(s->m, 0);
+        g_autoptr(Pending) call = NULL;
+        unsigned fault;
+        Desktop d;
+
+        desktop_begin(s, CARD, OTHER, &d);
+        fault = sim_fault(s->m, SCOPE, "stop", "hang");
+        call = call_later(s, terminal, "Detach", CARD, "disrupt-session", false);
+        g_assert_cmpstr(pending_wait(call), ==, "");
+        sim_fault_wait(s->m, fault);
+        sd_bus_close(terminal);
+        sim_fault_release(s->m, fault);
+        wait_state(s, CARD, "detached");
+        assert_ended(s, &d);
+        assert_has(gpu_property(s, CARD, "LastJob"), "result=done");
+        g_assert_true(unit_is(s, MANAGER, "active"));
+        assert_end(s, attach(s, CARD, ""), "done", "");
+        assert_as_at_first(s);
+}
+
+/* ---- consent ---- */
+
+static void test_told(void) {
+        g_autoptr(Scene) s = scene_new("desktop", NULL);
+        g_auto(GStrv) steps = NULL;
+        g_autofree char *text = NULL;
+        Desktop d;
+
+        desktop_begin(s, CARD, OTHER, &d);
+        steps = plan(s, "detach", CARD, "disrupt-session", NULL);
+        text = g_strjoinv("\n", steps);
+        assert_has(text, "check-logins -\nend-session 2\nstop-unit " MANAGER "\n");
+        assert_has(text, "return-unit " MANAGER);
+        if (scene_be_user(s)) {
+                sim_polkit_set(s->m, "no", NULL);
+                assert_end(s, detach(s, CARD, "disrupt-session"), "refused", "AccessDenied");
+                assert_has(sim_polkit_log(s->m), "; logs out anna (session 2); stops " MANAGER);
+        }
+        assert_untouched(s, &d);
+        desktop_end(s, &d);
+}
+
+/* Who logs in while the question is open was not thought of by whoever says yes. */
+static void test_newcomer(void) {
+        g_autoptr(Scene) s = scene_new("desktop", NULL);
+        g_autoptr(Pending) call = NULL;
+        const JobEnd *end;
+        Desktop d;
+
+        desktop_begin(s, CARD, OTHER, &d);
+        if (!scene_be_user(s))
+                return;
+        sim_polkit_set(s->m, "never", NULL);
+        call = call_later(s, s->user, "Detach", CARD, "disrupt-session", true);
+        sim_polkit_wait(s->m, 1);
+        log_in(s, "5", "bo", d.leader);
+        (void) sim_command(s->m, "polkit-answer yes");
+        g_assert_cmpstr(pending_wait(call), ==, "");
+        end = job_wait(s, pending_job(call));
+        assert_end(s, end, "rolled-back", "InUse");
+        assert_has(end->message, "session 5");
+        assert_untouched(s, &d);
+        assert_as_at_first(s);
+        desktop_end(s, &d);
+}
+
+/* ---- faults ---- */
+
+typedef struct Fault {
+        const char *name, *target, *operation, *effect;
+        const char *error;   /* that the job ends with */
+        bool logged_out;     /* by then anna is */
+} Fault;
+
+/* Whatever happens, the card is where it was, and there is a login. */
+static void test_fault(const void *data) {
+        const Fault *f = data;
+        g_autoptr(Scene) s = scene_new("desktop", "/etc/gpuptd/gpuptd.conf", "[Daemon]\nStepTimeoutSec=1\n", NULL);
+        const JobEnd *end;
+        unsigned fault;
+        Desktop d;
+
+        desktop_begin(s, CARD, OTHER, &d);
+        fault = sim_fault(s->m, f->target, f->operation, f->effect);
+        end = detach(s, CARD, "disrupt-session wait=0");
+        assert_end(s, end, "rolled-back", f->error);
+        sim_fault_release(s->m, fault);
+        assert_as_at_first(s);
+        g_assert_cmpstr(state_of(s, CARD), ==, "host");
+        g_assert_true(unit_is(s, MANAGER, "active"));
+        if (f->logged_out)
+                g_assert_cmpint(sim_wait_ended(s->m, d.leader), ==, SIGTERM);
+        else
+                g_assert_cmpint(kill(d.leader, 0), ==, 0);
+        desktop_end(s, &d);
+}
+
+/* Who holds the card all the same is waited for, named, and left alone. */
+static void test_stays(void) {
+        g_autoptr(Scene) s = scene_new("desktop", NULL);
+        const JobEnd *end;
+        const char *job;
+        pid_t stranger;
+        Desktop d;
+
+        desktop_begin(s, CARD, OTHER, &d);
+        stranger = process_start(s, "weston", node_of(s, CARD, "card"));
+        put_into_cgroup(stranger, "/system.slice/kiosk.service");
+        job = job_start(s, "Detach", CARD, "disrupt-session");
+        sim_wait_property(s->m, job, GPUPT_JOB_INTERFACE, "Description", "wait up to 30 s until nobody holds " CARD);
+        g_assert_cmpstr(job_call(s, job, "Cancel", NULL, ""), ==, "");
+        end = job_wait(s, job);
+        assert_end(s, end, "cancelled", "Cancelled");
+        assert_ended(s, &d);
+        g_assert_cmpint(kill(stranger, 0), ==, 0);
+        g_assert_true(unit_is(s, MANAGER, "active"));
+        assert_as_at_first(s);
+        sim_let_go(s->m, stranger);
+}
+
+typedef struct Kill {
+        const char *name, *target, *operation;
+} Kill;
+
+/* The daemon dies while it waits for others; what they do goes on, and the next daemon brings it to its end. */
+static void test_killed(const void *data) {
+        const Kill *k = data;
+        g_autoptr(Scene) s = scene_new("desktop", NULL);
+        unsigned fault;
+        const char *job;
+        Desktop d;
+
+        desktop_begin(s, CARD, OTHER, &d);
+        fault = sim_fault(s->m, k->target, k->operation, "hang");
+        job = job_start(s, "Detach", CARD, "disrupt-session");
+        sim_fault_wait(s->m, fault);
+        sim_daemon_kill(s->m);
+        sim_fault_release(s->m, fault);
+        scene_start(s);
+        assert_end(s, job_wait(s, job), "done", "");
+        assert_ended(s, &d);
+        g_assert_cmpstr(state_of(s, CARD), ==, "detached");
+        (void) sim_command(s->m, "wait-unit " MANAGER " active");
+        assert_end(s, attach(s, CARD, ""), "done", "");
+        assert_as_at_first(s);
+}
+
+int main(int argc, char *argv[]) {
+        static const Fault faults[] = {
+                { "session-hangs", SCOPE, "stop", "hang", "Timeout", false },
+                { "manager-hangs", MANAGER, "stop", "hang", "Timeout", true },
+                { "manager-fails", MANAGER, "stop", "errno=EIO", "Failed", true },
+                { "move-fails", CARD, "unbind", "errno=EIO", "Failed", true },
+                { "bind-fails", "vfio-pci", "bind", "errno=EIO", "Failed", true },
+                { "return-fails", MANAGER, "start", "errno=EIO", "Failed", true },
+                { "return-hangs", MANAGER, "start", "hang", "Timeout", true },
+        };
+        static const Kill kills[] = {
+                { "session", SCOPE, "stop" },
+                { "manager", MANAGER, "stop" },
+                { "move", CARD, "unbind" },
+                { "return", MANAGER, "start" },
+        };
+
+        sim_init(&argc, &argv);
+        g_test_add_func("/desktop/cycle", test_cycle);
+        g_test_add_func("/desktop/restart", test_restart);
+        g_test_add_func("/desktop/only-display", test_only_display);
+        g_test_add_func("/desktop/no-login", test_no_login);
+        g_test_add_func("/desktop/not-running", test_not_running);
+        g_test_add_func("/desktop/caller-gone", test_caller_gone);
+        g_test_add_func("/desktop/told", test_told);
+        g_test_add_func("/desktop/newcomer", test_newcomer);
+        for (size_t i = 0; i < ELEMENTSOF(faults); i++) {
+                g_autofree char *path = g_strdup_printf("/desktop/fault/%s", faults[i].name);
+
+                g_test_add_data_func(path, faults + i, test_fault);
+        }
+        g_test_add_func("/desktop/stays", test_stays);
+        for (size_t i = 0; i < ELEMENTSOF(kills); i++) {
+                g_autofree char *path = g_strdup_printf("/desktop/killed/%s", kills[i].name);
+
+                g_test_add_data_func(path, kills + i, test_killed);
+        }
+        return g_test_run();
+}

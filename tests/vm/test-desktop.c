@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* test-desktop: a desktop on the card ends for it, and there is a login again: a display manager whose server has the card, and
+ * a session of the user's that logind has made, by PAM. What stands in for the programs is told by name alone, as gpuptd tells them. */
+
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "guest.h"
+
+#define MANAGER "vm-display-manager.service"
+#define SESSION "vm-session.service"
+#define UNITS "/run/systemd/system/"
+#define PROGRAMS "/run/vm-desktop"
+#define POLKIT_RULES "/etc/polkit-1/rules.d/10-vm-desktop.rules"
+
+/* Every card that there is when it starts, as a display server opens them. */
+#define OPEN_CARDS "i=5; for n in /dev/dri/card*; do eval \"exec $i<>$n\"; i=$((i+1)); done; "
+
+static void put(const char *path, const char *text) {
+        g_autoptr(GError) error = NULL;
+
+        g_file_set_contents(path, text, -1, &error);
+        g_assert_no_error(error);
+}
+
+static void put_program(const char *name) {
+        g_autofree char *path = g_strdup_printf(PROGRAMS "/%s", name);
+
+        g_free(output_of("install", "-D", "/usr/bin/sleep", path, NULL));
+}
+
+static void remove_desktop(void) {
+        output_free(command(WHO_ROOT, "systemctl", "stop", MANAGER, SESSION, "user@1000.service", NULL));
+        output_free(command(WHO_ROOT, "systemctl", "reset-failed", MANAGER, SESSION, NULL));
+        (void) unlink(UNITS "display-manager.service");
+        (void) unlink(POLKIT_RULES);
+}
+
+static char *session_id(void) {
+        return output_of("loginctl", "show-seat", "--property=ActiveSession", "--value", "seat0", NULL);
+}
+
+/* Another one than before, with the compositor that makes it a desktop. */
+static bool has_desktop(const void *before) {
+        g_autofree char *session = session_id(), *node = pci_child(BOOT, "drm", "card");
+        g_autofree char *path = node ? g_strdup_printf("/dev/dri/%s", strrchr(node, '/') + 1) : NULL;
+
+        return *session && !g_str_equal(session, before) && path && is_held(path, "weston");
+}
+
+static void begin_desktop(void) {
+        remove_desktop();
+        put_program("Xorg");
+        put_program("weston");
+        put(UNITS MANAGER,
+            "[Service]\nExecStart=/bin/sh -c '" OPEN_CARDS "exec " PROGRAMS "/Xorg infinity'\n"
+            "ExecStartPost=/bin/systemctl --no-block start " SESSION "\n");
+        put(UNITS SESSION,
+            "[Service]\nUser=user\nPAMName=login\nSupplementaryGroups=video\nTTYPath=/dev/tty1\nStandardInput=tty\n"
+            "StandardOutput=journal\nEnvironment=XDG_SESSION_TYPE=x11\n"
+            "ExecStart=/bin/sh -c '" OPEN_CARDS "exec " PROGRAMS "/weston infinity'\n");
+        g_assert_cmpint(symlink(UNITS MANAGER, UNITS "display-manager.service"), ==, 0);
+        g_free(output_of("systemctl", "daemon-reload", NULL));
+        g_free(output_of("systemctl", "start", MANAGER, NULL));
+        wait_until(has_desktop, "", "the user's desktop");
+}
+
+static void assert_contains(const char *text, const char *what) {
+        if (!strstr(text, what))
+                g_test_message("no '%s' in: %s", what, text);
+        g_assert_nonnull(strstr(text, what));
+}
+
+static void assert_last_job(const char *key, const char *wanted) {
+        g_autofree char *value = gpu_last_job(CARD, key);
+
+        g_assert_cmpstr(value, ==, wanted);
+}
+
+static void assert_state(const char *wanted) {
+        g_autofree char *state = gpu_get(CARD, "State");
+
+        g_assert_cmpstr(state, ==, wanted);
+}
+
+static bool rules_are_read(const void *unused) {
+        g_autofree char *pid = output_of("pgrep", "--exact", "weston", NULL);
+        g_autoptr(Output) o =
+                command(WHO_ROOT, "pkcheck", "--action-id", "org.gpupt1.disrupt-session", "--process", pid, NULL);
+
+        return o->status == 0;
+}
+
+/* The user types it in a terminal of his session, which does not survive it. */
+static void test_user(void) {
+        g_autofree char *before = NULL, *session = NULL, *again = NULL;
+        g_autoptr(Output) refused = NULL, told = NULL, typed = NULL, attached = NULL;
+        Child *terminal;
+
+        begin_desktop();
+        before = machine_state();
+        session = session_id();
+        refused = gpuptctl(WHO_DESKTOP, "detach", "--wait=1", CARD, NULL);
+        assert_status(refused, 5);
+        assert_contains(refused->err, "weston");
+        told = gpuptctl(WHO_DESKTOP, "detach", "--disrupt-session", "--dry-run", CARD, NULL);
+        assert_status(told, 0);
+        assert_contains(told->out, "log out user (session ");
+        assert_contains(told->out, "stop " MANAGER);
+        assert_contains(told->out, "start " MANAGER " again");
+        again = session_id();
+        g_assert_cmpstr(session, ==, again);
+
+        put(POLKIT_RULES, "polkit.addRule(function(action, subject) {\n"
+                          "        if (action.id == 'org.gpupt1.disrupt-session')\n"
+                          "                return polkit.Result.YES;\n"
+                          "});\n");
+        wait_until(rules_are_read, NULL, "polkit to read its rules");
+        terminal =
+                child_start(WHO_DESKTOP, "gpuptctl", "--no-ask-password", "detach", "--disrupt-session", CARD, NULL);
+        typed = child_wait(terminal);
+        g_assert_cmpint(typed->status, !=, 0);
+        gpu_wait_state(CARD, "detached");
+        gpu_wait_idle(CARD);
+        assert_last_job("result", "done");
+        wait_until(has_desktop, session, "the user's next desktop");
+
+        /* What came back does not know the card, and goes on without it. */
+        g_free(again);
+        again = session_id();
+        attached = gpuptctl(WHO_DESKTOP, "attach", CARD, NULL);
+        assert_status(attached, 0);
+        assert_state("host");
+        g_free(session);
+        session = session_id();
+        g_assert_cmpstr(session, ==, again);
+        remove_desktop();
+}
+
+/* And back with the desktop beginning anew; the node of the card is there for it before it does. */
+static void test_back(void) {
+        g_autofree char *session = NULL, *node = NULL, *path = NULL;
+        g_autoptr(Output) detached = NULL, attached = NULL;
+
+        begin_desktop();
+        detached = gpuptctl(WHO_ROOT, "detach", "--disrupt-session", CARD, NULL);
+        assert_status(detached, 0);
+        session = session_id();
+        wait_until(has_desktop, "", "the user's desktop without the card");
+        g_free(session);
+        session = session_id();
+        attached = gpuptctl(WHO_ROOT, "attach", "--disrupt-session", CARD, NULL);
+        assert_status(attached, 0);
+        wait_until(has_desktop, session, "the user's desktop with the card");
+        node = pci_child(CARD, "drm", "card");
+        g_assert_nonnull(node);
+        path = g_strdup_printf("/dev/dri/%s", strrchr(node, '/') + 1);
+        g_assert_true(is_held(path, "weston"));
+        remove_desktop();
+}
+
+/* A stubborn program has it all the same: nothing is taken, and there is a login again. */
+static void test_undone(void) {
+        g_autofree char *session = NULL, *control = sound_control(CARD_AUDIO);
+        g_autoptr(Output) refused = NULL;
+
+        begin_desktop();
+        session = session_id();
+        (void) stubborn_start(control);
+        refused = gpuptctl(WHO_ROOT, "detach", "--disrupt-session", CARD, NULL);
+        assert_status(refused, 5);
+        assert_contains(refused->err, STUBBORN_UNIT);
+        assert_state("host");
+        wait_until(has_desktop, session, "the user's next desktop");
+        remove_desktop();
+}
+
+int main(int argc, char *argv[]) {
+        g_test_init(&argc, &argv, NULL);
+        case_add("/desktop/user", test_user);
+        case_add("/desktop/back", test_back);
+        case_add("/desktop/undone", test_undone);
+        return g_test_run();
+}
