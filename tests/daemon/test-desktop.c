@@ -57,7 +57,8 @@ static const char *units_log(Scene *s) {
         GString *out = g_string_new(NULL);
 
         for (char **line = lines; *line; line++)
-                if (**line && !strstr(*line, " gpuptd-") && (line == lines || !streq(line[-1], *line)))
+                if (**line && !strstr(*line, " gpuptd-") &&
+                    (line == lines || !startswith(*line, "stop session-") || !streq(line[-1], *line)))
                         g_string_append_printf(out, "%s\n", *line);
         g_ptr_array_add(s->strings, out->str);
         return g_string_free(out, FALSE);

@@ -94,6 +94,9 @@ static void test_compositor(void) {
         set(&h->session, "2");
         h->uid = 1000;
         assert_desktop(c, OPERATION_DETACH, WHOLE);
+        /* Another session of hers, from afar, is no desktop. */
+        set(&h->session, "9");
+        assert_desktop(c, OPERATION_DETACH, "wait-free " DESKTOP " 15\n");
         set(&h->unit, "org.gnome.Shell@wayland.service");
         set(&h->session, NULL);
         assert_desktop(c, OPERATION_DETACH, WHOLE);
