@@ -11,6 +11,7 @@
 
 #include "config.h"
 #include "dbus/names.h"
+#include "xorg-file.h"
 
 /* What is taken at most. The files are root's, so the limits are against mistakes. */
 #define LIST_MAX 32U
@@ -204,6 +205,10 @@ int setting_parse_before_vfio(const Setting *s, const char *value, void *config)
         return extend_list((char ***) ((char *) config + s->offset), value, before_vfio_word_valid);
 }
 
+int setting_parse_xorg_files(const Setting *s, const char *value, void *config) {
+        return extend_list((char ***) ((char *) config + s->offset), value, xorg_file_valid);
+}
+
 int setting_parse_units(const Setting *s, const char *value, void *config) {
         return extend_list((char ***) ((char *) config + s->offset), value, service_name_valid);
 }
@@ -324,42 +329,5 @@ int setting_parse_sec(const Setting *s, const char *value, void *config) {
         if (sum < s->min)
                 return -EINVAL;
         *field = (unsigned) sum;
-        return 0;
-}
-
-/* Keeps "Section.Key" for a later release. */
-int setting_parse_extra(const Setting *s, const char *value, void *config) {
-        _cleanup_free_ char *key = NULL;
-        GpuConfig *g = config;
-        struct ConfigExtra *extras;
-        size_t i = 0;
-
-        if (asprintf(&key, "%s.%s", s->section, s->key) < 0) {
-                key = NULL;
-                return -ENOMEM;
-        }
-        while (i < g->n_extras && !streq(g->extras[i].key, key))
-                i++;
-
-        if (!*value) {
-                if (i < g->n_extras) {
-                        free(g->extras[i].key);
-                        free(g->extras[i].value);
-                        g->extras[i] = g->extras[--g->n_extras];
-                }
-                return 0;
-        }
-        if (i < g->n_extras)
-                return free_and_strdup(&g->extras[i].value, value);
-
-        extras = reallocarray(g->extras, g->n_extras + 1, sizeof(struct ConfigExtra));
-        if (!extras)
-                return -ENOMEM;
-        g->extras = extras;
-        extras[i].value = strdup(value);
-        if (!extras[i].value)
-                return -ENOMEM;
-        extras[i].key = TAKE_PTR(key);
-        g->n_extras++;
         return 0;
 }

@@ -27,7 +27,8 @@ setting_parse_t setting_parse_name, setting_parse_driver, setting_parse_default_
 setting_parse_t setting_parse_address, setting_parse_path, setting_parse_vendor, setting_parse_device,
         setting_parse_subsystem;
 /* Lists of words, to which a further assignment adds. */
-setting_parse_t setting_parse_functions, setting_parse_rungs, setting_parse_before_vfio, setting_parse_units;
+setting_parse_t setting_parse_functions, setting_parse_rungs, setting_parse_before_vfio, setting_parse_units,
+        setting_parse_xorg_files;
 /* One word of an enum. */
 setting_parse_t setting_parse_after_vm, setting_parse_idle_power, setting_parse_last_display;
 setting_parse_t setting_parse_vm_policy, setting_parse_gpu_sleep_policy, setting_parse_sleep_error_policy,
@@ -36,5 +37,3 @@ setting_parse_t setting_parse_vm_policy, setting_parse_gpu_sleep_policy, setting
 setting_parse_t setting_parse_boolean;
 /* Numbers; seconds may have units: "2min 30s". */
 setting_parse_t setting_parse_unsigned, setting_parse_sec;
-/* For a later release, of a `.gpu` file: kept as GpuConfig.extras. */
-setting_parse_t setting_parse_extra;

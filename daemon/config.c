@@ -38,11 +38,6 @@ DEFINE_STRING_TABLE(last_display, LastDisplay);
 GpuConfig *gpu_config_free(GpuConfig *g) {
         if (!g)
                 return NULL;
-        for (size_t i = 0; i < g->n_extras; i++) {
-                free(g->extras[i].key);
-                free(g->extras[i].value);
-        }
-        free(g->extras);
         free(g->file);
         free(g->match.address);
         free(g->match.path);
@@ -55,6 +50,7 @@ GpuConfig *gpu_config_free(GpuConfig *g) {
         (void) strv_free(g->ladder);
         (void) strv_free(g->forbid);
         (void) strv_free(g->stop_units);
+        (void) strv_free(g->xorg_files);
         free(g);
         return NULL;
 }
@@ -128,7 +124,7 @@ static const Setting gpu_settings[] = {
         { "Session", "LastDisplay", .parse = setting_parse_last_display,
           .offset = offsetof(GpuConfig, last_display), .fallback = (unsigned) _LAST_DISPLAY_INVALID },
         { "Session", "StopUnits", .parse = setting_parse_units, .offset = offsetof(GpuConfig, stop_units) },
-        { "Session", "XorgFiles", .parse = setting_parse_extra },
+        { "Session", "XorgFiles", .parse = setting_parse_xorg_files, .offset = offsetof(GpuConfig, xorg_files) },
 };
 
 /* Text */

@@ -67,11 +67,7 @@ typedef struct GpuConfig {
         LastDisplay last_display; /* that of gpuptd.conf where the file says nothing; invalid before config_load() */
         SleepPolicy sleep;        /* likewise each of its fields; before config_load() only those of sleep_given count */
         SleepKeys sleep_given;    /* what the file itself says */
-        /* Keys of later releases are accepted and kept as they are, so that a file does not warn: "Session.XorgFiles". */
-        struct ConfigExtra {
-                char *key, *value;
-        } *extras;
-        size_t n_extras;
+        char **xorg_files;        /* XorgFiles=: words of xorg-file.h */
 } GpuConfig;
 
 typedef struct Config {

@@ -7,6 +7,10 @@
 #include "operation.h"
 #include "step.h"
 
+/* "TEXT: CAUSE": what an executor said, and the errno's own words; of a program or unit that ended badly (-ECHILD) the text has said it
+ * all. Newly allocated, or NULL. */
+char *failure_cause(int error, const char *text);
+
 /* error: the negative errno of the step; text: what its executor said. Returns the D-Bus error name (static); *ret is
  * the sentence, newly allocated (NULL: out of memory). */
 const char *failure_describe(Operation operation, const char *gpu, const Step *step, int error, const char *text, char **ret);

@@ -326,10 +326,9 @@ static void job_next(Job *j) {
 }
 
 static void note_failed(char **list, const Step *step, int error, const char *text) {
-        _cleanup_free_ char *all = NULL, *what = step_describe(step);
+        _cleanup_free_ char *all = NULL, *what = step_describe(step), *cause = failure_cause(error, text);
 
-        if (asprintf(&all, "%s%s%s (%s%s%s)", strempty(*list), *list ? "; " : "", strempty(what), text,
-                     isempty(text) ? "" : ": ", strerror(-error)) < 0) {
+        if (asprintf(&all, "%s%s%s (%s)", strempty(*list), *list ? "; " : "", strempty(what), strempty(cause)) < 0) {
                 (void) log_oom();
                 return;
         }
@@ -340,7 +339,7 @@ static void note_failed(char **list, const Step *step, int error, const char *te
 /* The card is back by then, and somebody waits for a picture: to take it away again would make things worse. */
 static bool is_afterwards(const Job *j, const Step *step) {
         return j->intent->operation == OPERATION_ATTACH &&
-               (step->verb == VERB_START_UNIT || step->verb == VERB_RETURN_UNIT);
+               (step->verb == VERB_START_UNIT || step->verb == VERB_RETURN_UNIT || step->verb == VERB_XORG_FILES);
 }
 
 /* What cannot be undone on a device that is gone need not be: its attributes went with it. */

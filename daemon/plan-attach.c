@@ -189,6 +189,8 @@ int builder_attach(Builder *b) {
         /* nvidia's probe turns them off and nobody turns them on again (kernel-open/nvidia/nv-pci.c nv_pci_probe()). */
         if (display_moves && display->vga_decodes)
                 builder_add(b, VERB_RESTORE_DECODES, display->address, NULL, NULL);
+        if (display_moves)
+                builder_add_xorg_files(b, "host");
         add_restore(b);
         builder_add_return_desktop(b);
         return b->r;

@@ -54,6 +54,8 @@ const char *builder_add_quiesce(Builder *b);
 void builder_add_leave_desktop(Builder *b);
 void builder_add_restart_desktop(Builder *b);
 void builder_add_return_desktop(Builder *b);
+/* Its configuration, if the .gpu file has one: behind the move of the display, before the return. */
+void builder_add_xorg_files(Builder *b, const char *state);
 
 /* plan-before.c: BeforeVfio=, between the host's drivers and VFIO. `left` is what builder_add_leave() returned. */
 int builder_check_before_vfio(Builder *b);

@@ -111,3 +111,18 @@ void builder_add_return_desktop(Builder *b) {
         if (b->stopped_desktop && has_display(b))
                 builder_add(b, VERB_RETURN_UNIT, b->stopped_desktop, NULL, NULL);
 }
+
+/* Also where no display manager is stopped: what is started next finds it. A card that comes back to VFIO after a VM or a sleep was there
+ * before, and the files with it. */
+void builder_add_xorg_files(Builder *b, const char *state) {
+        _cleanup_strv_free_ char **arguments = NULL;
+
+        if (b->plan->operation == OPERATION_PHASE && b->options->phase != PHASE_PRE_START)
+                return;
+        if (!b->in->config || strv_length(b->in->config->xorg_files) == 0 || b->r < 0)
+                return;
+        b->r = strv_extend(&arguments, state);
+        for (char **file = b->in->config->xorg_files; *file && b->r >= 0; file++)
+                b->r = strv_extend(&arguments, *file);
+        builder_add_strv(b, VERB_XORG_FILES, b->in->functions[0], arguments);
+}

@@ -130,11 +130,14 @@ void builder_add_idle(Builder *b) {
 }
 
 int builder_detach(Builder *b) {
-        bool moves = false;
+        bool moves = false, display_moves = false;
         int r = 0;
 
         for (size_t i = 0; i < b->n_claimed; i++)
-                moves = moves || !plan_function_is_detached(b->claimed[i]);
+                if (!plan_function_is_detached(b->claimed[i])) {
+                        moves = true;
+                        display_moves = display_moves || b->claimed[i] == builder_display(b);
+                }
         if (!moves && !b->options->access)
                 return 0;
         if (moves)
@@ -155,6 +158,8 @@ int builder_detach(Builder *b) {
                 builder_add_idle(b);
         if (b->options->access)
                 builder_add_for_user(b, VERB_ACCESS, b->options->uid);
+        if (display_moves)
+                builder_add_xorg_files(b, "detached");
         builder_add_return_desktop(b);
         return b->r;
 }

@@ -155,6 +155,19 @@ static int undo_remove(const Step *s, Plan *undo) {
         return plan_add(undo, VERB_RESCAN, bus, (char *[]) { s->target, NULL });
 }
 
+/* The other state, of the same files. */
+static int undo_xorg_files(const Step *s, Plan *undo) {
+        _cleanup_strv_free_ char **arguments = NULL;
+        int r;
+
+        if (strv_length(s->arguments) < 2)
+                return -EBADMSG;
+        r = strv_extend(&arguments, streq(s->arguments[0], "host") ? "detached" : "host");
+        for (char **file = s->arguments + 1; *file && r >= 0; file++)
+                r = strv_extend(&arguments, *file);
+        return r < 0 ? r : plan_add(undo, VERB_XORG_FILES, s->target, arguments);
+}
+
 static int undo_into(const Step *s, const Saved *saved, Plan *undo) {
         const char *value;
 
@@ -204,6 +217,8 @@ static int undo_into(const Step *s, const Saved *saved, Plan *undo) {
                 return plan_add(undo, VERB_KEEP, s->target, (char *[]) { (char *) "", NULL });
         case VERB_ALARM:
                 return plan_add(undo, VERB_ALARM, s->target, (char *[]) { (char *) "0", NULL });
+        case VERB_XORG_FILES:
+                return undo_xorg_files(s, undo);
         case VERB_RETURN_UNIT:
                 value = saved_get(saved, s->target, "active");
                 return value && streq(value, "yes") ? plan_add(undo, VERB_STOP_UNIT, s->target, NULL) : 0;

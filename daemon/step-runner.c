@@ -17,6 +17,7 @@
 #include "unit-client.h"
 #include "util/log.h"
 #include "vendor-tool.h"
+#include "worker/protocol.h"
 
 /* How long to wait before the next census: asked politely, holders let go within half a second. */
 static const uint64_t census_pause_usec[] = { 50000, 100000, 200000, 400000, 1000000 };
@@ -96,7 +97,8 @@ static void on_eject_census(int error, const Holders *holders, void *userdata) {
         StepRunner *r = ASSERT_PTR(userdata);
 
         r->census = NULL;
-        if (error < 0 || !holders_find_vm(holders) || sd_event_source_set_time_relative(r->limit, EJECT_LOOK_USEC) < 0 ||
+        if (error < 0 || !holders_find_vm(holders) ||
+            sd_event_source_set_time_relative(r->limit, EJECT_LOOK_USEC) < 0 ||
             sd_event_source_set_enabled(r->limit, SD_EVENT_ONESHOT) < 0)
                 become_stuck(r);
 }
@@ -119,9 +121,11 @@ static int arm(StepRunner *r) {
         int k = 0;
 
         if (info->slow_sec > 0)
-                k = sd_event_add_time_relative(event, &r->slow, CLOCK_MONOTONIC, info->slow_sec * 1000000ULL, 0, on_slow, r);
+                k = sd_event_add_time_relative(event, &r->slow, CLOCK_MONOTONIC, info->slow_sec * 1000000ULL, 0,
+                                               on_slow, r);
         if (k >= 0 && stuck_sec > 0 && info->executor != EXECUTOR_WAIT)
-                k = sd_event_add_time_relative(event, &r->limit, CLOCK_MONOTONIC, stuck_sec * 1000000ULL, 0, on_limit, r);
+                k = sd_event_add_time_relative(event, &r->limit, CLOCK_MONOTONIC, stuck_sec * 1000000ULL, 0, on_limit,
+                                               r);
         return k;
 }
 
@@ -177,7 +181,8 @@ static void on_answer(const WorkerAnswer *answer, void *userdata) {
         StepRunner *r = ASSERT_PTR(userdata);
 
         r->query = NULL;
-        finish(r, answer->event == WORKER_DONE ? RUN_DONE : RUN_LOST, answer->error, answer->text, answer->data, answer->size);
+        finish(r, answer->event == WORKER_DONE ? RUN_DONE : RUN_LOST, answer->error, answer->text, answer->data,
+               answer->size);
 }
 
 static int run_worker(StepRunner *r) {
@@ -256,22 +261,37 @@ static void on_exec(const ExecResult *result, void *userdata) {
         finish(r, RUN_DONE, result->error, result->text, "", 0);
 }
 
+/* The program and its arguments; a NULL-terminated list of weak strings. */
+static char **make_argv(const StepRunner *r) {
+        const Step *s = r->step;
+        const char *restore[] = { secure_getenv(ENV_RESTORE) ?: RESTORE_PROGRAM, "switch", s->target,
+                                  strempty(r->gpu->identity) };
+        const char *reset[] = { vendor_tool_path(), "--gpu-reset", "-i", s->target };
+        const char **words = s->verb == VERB_VENDOR_RESET ? reset : s->verb == VERB_XORG_FILES ? restore : NULL;
+        size_t n = words ? ELEMENTSOF(reset) : 0;
+        char **argv = words ? calloc(n + strv_length(s->arguments) + 1, sizeof(char *)) : NULL;
+
+        for (size_t i = 0; argv && i < n; i++)
+                argv[i] = (char *) words[i];
+        for (char **a = s->arguments; argv && a && *a; a++)
+                argv[n++] = *a;
+        return argv;
+}
+
 static int run_exec(StepRunner *r) {
         _cleanup_free_ char *description = NULL;
+        _cleanup_free_ char **argv = make_argv(r);
         char unit[64];
 
-        if (r->step->verb != VERB_VENDOR_RESET)
-                return -EOPNOTSUPP;
         description = step_describe(r->step);
-        if (!description)
-                return -ENOMEM;
+        if (!description || !argv)
+                return argv ? -ENOMEM : -EOPNOTSUPP;
         (void) snprintf(unit, sizeof(unit), EXEC_UNIT_FORMAT, r->job, r->number);
         return exec_run(unit_client_bus(r->gpu->host->units),
                         &(ExecRequest) {
                                 .unit = unit,
                                 .description = description,
-                                .argv = (char *const[]) { (char *) vendor_tool_path(), (char *) "--gpu-reset", (char *) "-i",
-                                                          r->step->target, NULL },
+                                .argv = argv,
                                 .limit_usec = verb_info(r->step->verb)->stuck_sec * 1000000ULL,
                                 .output_max = 4096, /* its first line goes with an error */
                         },
@@ -335,7 +355,8 @@ static void on_census(int error, const Holders *holders, void *userdata) {
         if (r->rounds == 0)
                 r->handler(&(RunResult) { RUN_WAITS, 0, "", "", 0 }, r->userdata);
         k = sd_event_add_time_relative(r->gpu->host->event, &r->pause, CLOCK_MONOTONIC,
-                                       census_pause_usec[MIN(r->rounds, ELEMENTSOF(census_pause_usec) - 1)], 0, on_pause, r);
+                                       census_pause_usec[MIN(r->rounds, ELEMENTSOF(census_pause_usec) - 1)], 0,
+                                       on_pause, r);
         r->rounds++;
         if (k < 0)
                 finish(r, RUN_DONE, k, "waiting for the holders", "", 0);
@@ -372,8 +393,8 @@ static int run_wait(StepRunner *r) {
         if (r->step->arguments && parse_u64(r->step->arguments[0], GPUPT_WAIT_MAX_SEC, &seconds) < 0)
                 return -EBADMSG;
         if (r->step->verb == VERB_SUSPEND)
-                return host_sleep_new(unit_client_bus(r->gpu->host->units), r->gpu->host->event, (unsigned) seconds, on_woken, r,
-                                      &r->sleep);
+                return host_sleep_new(unit_client_bus(r->gpu->host->units), r->gpu->host->event, (unsigned) seconds,
+                                      on_woken, r, &r->sleep);
         if (r->step->verb == VERB_ASK) {
                 k = ask_holders(r, (unsigned) seconds);
                 return k < 0 ? k : finish_soon(r, 0);
@@ -462,7 +483,8 @@ bool step_runner_cancel_wait(StepRunner *r) {
         return true;
 }
 
-int step_runner_new(Gpu *g, unsigned job, run_handler_t handler, save_handler_t save, void *userdata, StepRunner **ret) {
+int step_runner_new(Gpu *g, unsigned job, run_handler_t handler, save_handler_t save, void *userdata,
+                    StepRunner **ret) {
         StepRunner *r = calloc(1, sizeof(StepRunner));
 
         if (!r)

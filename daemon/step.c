@@ -76,6 +76,7 @@ static const VerbRow verb_rows[_VERB_MAX] = {
         ROW(VERB_END_SESSION, "end-session", UNIT, 10, 100, true, "log out $1 (session $t, $2 on $3)", NULL),
 
         ROW(VERB_VENDOR_RESET, "vendor-reset", EXEC, 15, 90, true, "let nvidia-smi reset $t", NULL),
+        ROW(VERB_XORG_FILES, "xorg-files", EXEC, 5, 30, true, "switch Xorg to the configuration for $t being $1", NULL),
 
         ROW(VERB_ASK, "ask", WAIT, 2, 10, false, "ask whoever holds $t to let go", NULL),
         ROW(VERB_WAIT_ASKED, "wait-asked", WAIT, 30, 630, false, "give the holders of $t up to $1 s to let go", NULL),

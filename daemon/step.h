@@ -94,6 +94,7 @@ typedef enum Verb {
         VERB_END_SESSION,    /* SESSION USER TYPE SEAT: logind is asked to end it, and its scope is waited for; gone before is success */
         /* Programs, as transient units. */
         VERB_VENDOR_RESET,   /* ADDR: nvidia-smi --gpu-reset -i ADDR */
+        VERB_XORG_FILES,     /* ADDR host|detached FILE…: words of xorg-file.h, by gpuptd-restore */
         /* Waits, in the daemon. */
         VERB_ASK,            /* ADDR SECONDS: the signal ReleaseRequested, with the time that there is */
         VERB_WAIT_ASKED,     /* ADDR SECONDS: census until nobody holds the GPU or the time is over; both are success */

@@ -32,4 +32,5 @@
 #define ENV_PLAIN_NODES "GPUPT_PLAIN_NODES" /* tests: regular files count as device nodes; the worker's */
 #define ENV_JOURNAL_DIR "GPUPT_JOURNAL_DIR" /* instead of the system's journal; the daemon's */
 #define ENV_NVIDIA_SMI "GPUPT_NVIDIA_SMI"   /* instead of /usr/bin/nvidia-smi; the daemon's */
+#define ENV_RESTORE "GPUPT_RESTORE"         /* path of gpuptd-restore; the daemon's */
 #define ENV_VM_DIR "GPUPT_VM_DIR"           /* directory of the adapters, instead of that of the build; the daemon's */

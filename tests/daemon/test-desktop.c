@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "fixture.h"
@@ -211,6 +212,126 @@ static void test_caller_gone(void) {
         assert_as_at_first(s);
 }
 
+/* ---- Xorg's configuration ---- */
+
+#define XORG "/etc/X11/xorg.conf.d/"
+#define XORG_GPU                \
+        "/etc/gpuptd/card.gpu", \
+                "[Match]\nAddress=" CARD "\n[Session]\nXorgFiles=10-nvidia.conf 20-one-screen.conf:detached\n"
+
+static void put_xorg_files(void) {
+        put_file(XORG "10-nvidia.conf.real", "# a card\n");
+        (void) unlink(XORG "10-nvidia.conf");
+        g_assert_cmpint(symlink("10-nvidia.conf.real", XORG "10-nvidia.conf"), ==, 0);
+        put_file(XORG "20-one-screen.conf.gpuptd", "# no card\n");
+        put_file(XORG "30-keyboard.conf", "# neither\n");
+}
+
+/* Which are there; all of them keep their content, and a link stays one. */
+static void assert_xorg(bool detached) {
+        g_autofree char *link = g_file_read_link(detached ? XORG "10-nvidia.conf.gpuptd" : XORG "10-nvidia.conf",
+                                                 NULL),
+                        *text = NULL;
+
+        g_assert_cmpstr(link, ==, "10-nvidia.conf.real");
+        g_assert_true(g_file_get_contents(detached ? XORG "20-one-screen.conf" : XORG "20-one-screen.conf.gpuptd",
+                                          &text, NULL, NULL));
+        g_assert_cmpstr(text, ==, "# no card\n");
+        g_assert_cmpint(access(detached ? XORG "10-nvidia.conf" : XORG "10-nvidia.conf.gpuptd", F_OK), ==, -1);
+        g_assert_cmpint(access(detached ? XORG "20-one-screen.conf.gpuptd" : XORG "20-one-screen.conf", F_OK), ==, -1);
+        g_assert_cmpint(access(XORG "30-keyboard.conf", F_OK), ==, 0);
+        g_assert_cmpint(access("/var/lib/gpuptd/xorg-" CARD, F_OK), ==, detached ? 0 : -1);
+}
+
+/* What gpuptd-restore.service does. */
+static void boot(int status_wanted) {
+        const char *argv[] = { getenv("GPUPT_RESTORE"), "boot", NULL };
+        int status;
+
+        g_assert_true(
+                g_spawn_sync(NULL, (char **) argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, NULL, NULL, &status, NULL));
+        g_assert_cmpint(WIFEXITED(status) ? WEXITSTATUS(status) : -1, ==, status_wanted);
+}
+
+static void test_xorg(void) {
+        g_autoptr(Scene) s = scene_new("desktop", XORG_GPU, NULL);
+        Desktop d;
+
+        put_xorg_files();
+        desktop_begin(s, CARD, OTHER, &d);
+        assert_end(s, detach(s, CARD, "disrupt-session"), "done", "");
+        assert_ended(s, &d);
+        assert_xorg(true);
+        /* The same boot: nothing to put right. */
+        boot(0);
+        assert_xorg(true);
+        assert_end(s, attach(s, CARD, ""), "done", "");
+        assert_xorg(false);
+        assert_as_at_first(s);
+        boot(0);
+        assert_xorg(false);
+}
+
+/* The host went down while the card was detached, and comes up with it: nobody remembers, but the record. */
+static void test_xorg_boot(void) {
+        g_autoptr(Scene) s = scene_new("desktop", XORG_GPU, NULL);
+
+        put_xorg_files();
+        assert_end(s, detach(s, CARD, ""), "done", "");
+        assert_xorg(true);
+        sim_daemon_kill(s->m);
+        g_assert_cmpint(sim_write(s->m, "bus/pci/devices/" CARD "/driver_override", "\n"), ==, 0);
+        g_assert_cmpint(sim_write(s->m, "bus/pci/drivers/vfio-pci/unbind", CARD), ==, 0);
+        /* In the middle of it, as of a power cut: one is back, the other is not; and then once more. */
+        g_assert_cmpint(rename(XORG "20-one-screen.conf", XORG "20-one-screen.conf.gpuptd"), ==, 0);
+        boot(0);
+        assert_xorg(false);
+        boot(0);
+        assert_xorg(false);
+}
+
+/* A card that has left the host, and one that has come to its place, is not one that Xorg could be told of. */
+static void test_xorg_gone(void) {
+        g_autoptr(Scene) s = scene_new("desktop", XORG_GPU, NULL);
+
+        put_xorg_files();
+        assert_end(s, detach(s, CARD, ""), "done", "");
+        sim_daemon_kill(s->m);
+        sim_unplug(s->m, CARD);
+        sim_wait_known(s->m, CARD, false);
+        boot(0);
+        assert_xorg(true);
+        put_file("/var/lib/gpuptd/xorg-" OTHER,
+                 "gpuptd-xorg 1\ngpu " OTHER " 10de:1e84:1458:3ffd\nfile 10-nvidia.conf\nend\n");
+        boot(0);
+        assert_xorg(true);
+        put_file("/var/lib/gpuptd/xorg-" OTHER,
+                 "gpuptd-xorg 1\ngpu " OTHER " 10de:1e84:1458:3ffd\nfile ../passwd.conf\nend\n");
+        boot(1);
+        put_file("/var/lib/gpuptd/xorg-" OTHER, NULL);
+        put_file("/var/lib/gpuptd/xorg-" CARD, NULL);
+}
+
+/* A file that is there twice is for its owner to sort out: nothing is overwritten, and the card goes back. */
+static void test_xorg_twice(void) {
+        g_autoptr(Scene) s = scene_new("desktop", XORG_GPU, NULL);
+        const JobEnd *end;
+        Desktop d;
+
+        put_xorg_files();
+        put_file(XORG "10-nvidia.conf.gpuptd", "# another\n");
+        desktop_begin(s, CARD, OTHER, &d);
+        end = detach(s, CARD, "disrupt-session");
+        assert_end(s, end, "rolled-back", "Failed");
+        assert_has(end->message, "10-nvidia.conf is there as itself and with .gpuptd behind its name");
+        assert_ended(s, &d);
+        g_assert_true(unit_is(s, MANAGER, "active"));
+        assert_as_at_first(s);
+        put_file(XORG "10-nvidia.conf.gpuptd", NULL);
+        boot(0);
+        assert_xorg(false);
+}
+
 /* ---- consent ---- */
 
 static void test_told(void) {
@@ -362,6 +483,10 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/desktop/no-login", test_no_login);
         g_test_add_func("/desktop/not-running", test_not_running);
         g_test_add_func("/desktop/caller-gone", test_caller_gone);
+        g_test_add_func("/desktop/xorg", test_xorg);
+        g_test_add_func("/desktop/xorg-boot", test_xorg_boot);
+        g_test_add_func("/desktop/xorg-gone", test_xorg_gone);
+        g_test_add_func("/desktop/xorg-twice", test_xorg_twice);
         g_test_add_func("/desktop/told", test_told);
         g_test_add_func("/desktop/newcomer", test_newcomer);
         for (size_t i = 0; i < ELEMENTSOF(faults); i++) {

@@ -6,6 +6,7 @@
 #include "config.h"
 #include "dbus/names.h"
 #include "fuzz.h"
+#include "xorg-file.h"
 
 static void on_warning(const char *file, unsigned line, const char *message, void *userdata) {
         FUZZ_ASSERT(streq(file, "input"));
@@ -53,8 +54,8 @@ static void check_gpu(const char *text) {
         FUZZ_ASSERT(strv_length(g->functions) <= GPUPT_FUNCTIONS_MAX);
         FUZZ_ASSERT(after_vm_to_string(g->after_vm) && idle_power_to_string(g->idle_power));
         check_sleep(config_sleep_policy(&c, g));
-        for (size_t i = 0; i < g->n_extras; i++)
-                FUZZ_ASSERT(strchr(g->extras[i].key, '.') && *g->extras[i].value);
+        for (char **file = g->xorg_files; file && *file; file++)
+                FUZZ_ASSERT(xorg_file_valid(*file));
 
         list[0] = g;
         if (config_match(&c, &card)) {

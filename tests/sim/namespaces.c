@@ -27,7 +27,7 @@ static bool entered;
 
 /* Where a machine gets a tmpfs of its own, besides /run, /dev and /sys. */
 static const char *const private_directories[] = {
-        "/usr/lib/modules", "/usr/lib/gpuptd", "/etc/gpuptd", "/etc/systemd/system", "/var/lib/gpuptd",
+        "/usr/lib/modules", "/usr/lib/gpuptd", "/etc/X11", "/etc/gpuptd", "/etc/systemd/system", "/var/lib/gpuptd",
 };
 
 static int write_text(const char *path, const char *text) {
@@ -161,7 +161,9 @@ static int mountpoint_ensure(const char *path) {
 
         if (stat(path, &st) == 0)
                 return 0;
-        r = mirror(parent);
+        r = mountpoint_ensure(parent);
+        if (r >= 0)
+                r = mirror(parent);
         if (r < 0)
                 return r;
         return RET_NERRNO(mkdir(path, 0755));

@@ -70,6 +70,13 @@ void plan_case_desktop(PlanCase *c) {
         c->options.disrupt_session = c->options.log_out = true;
 }
 
+void plan_case_xorg(PlanCase *c) {
+        c->xorg_files[0] = (char *) "10-nvidia.conf";
+        c->xorg_files[1] = (char *) "20-one-screen.conf:detached";
+        c->config.xorg_files = c->xorg_files;
+        c->has_config = true;
+}
+
 Function *plan_case_function(PlanCase *c, const char *address) {
         Function *f = snapshot_find(c->snapshot, address);
 

@@ -13,6 +13,7 @@ typedef struct PlanCase {
         char **functions;
         GpuConfig config;   /* used if has_config; its strings are weak */
         bool has_config;
+        char *xorg_files[3];
         char *before_vfio[2]; /* for the configuration */
         Quirks quirks;
         Saved record;       /* used if has_record */
@@ -36,6 +37,8 @@ Holder *plan_case_holder(PlanCase *c, uint32_t pid);
 Login *plan_case_login(PlanCase *c, const char *session, const char *user, uint32_t uid);
 /* The display manager's Xorg (pid 900) has the card, anna (session 2) her desktop on it, and the caller may log her out. */
 void plan_case_desktop(PlanCase *c);
+/* XorgFiles= of its .gpu file. */
+void plan_case_xorg(PlanCase *c);
 Function *plan_case_function(PlanCase *c, const char *address);
 
 /* What plan_build() says. */

@@ -362,6 +362,9 @@ int model_run(Model *m, const Step *s, Saved *saved) {
                 if (streq(strempty(saved_get(saved, s->target, "active")), "yes"))
                         model_set(m, "active", "unit %s", s->target);
                 return 0;
+        case VERB_XORG_FILES:
+                model_set(m, streq(s->arguments[0], "host") ? "" : "away", "xorg");
+                return 0;
         case VERB_REMOVE:
                 go(m, s->target);
                 return 0;

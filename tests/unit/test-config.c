@@ -99,8 +99,8 @@ static void test_defaults(void) {
         g_assert_cmpint(g->after_vm, ==, AFTER_VM_HEAL);
         g_assert_cmpint(g->idle_power, ==, IDLE_POWER_AUTO);
         g_assert_null(g->stop_units);
+        g_assert_null(g->xorg_files);
         g_assert_cmpint(g->last_display, ==, _LAST_DISPLAY_INVALID);
-        g_assert_cmpuint(g->n_extras, ==, 0);
 }
 
 static void test_main(void) {
@@ -147,7 +147,7 @@ static void test_gpu(void) {
                 "[Reset]\nLadder=flr bus\nForbid=bus\n"
                 "[Sleep]\nVirtualMachine=pause\nRestartable=yes\nGpu=host\nOnError=continue\nTimeoutSec=30\n"
                 "LidClosed=shutdown\n"
-                "[Session]\nLastDisplay=allow\nXorgFiles=/etc/X11/xorg.conf.d/10-nvidia.conf\n"
+                "[Session]\nLastDisplay=allow\nXorgFiles=/etc/X11/xorg.conf.d/10-nvidia.conf 20-one-screen.conf:detached\n"
                 "StopUnits=a.service b@1.service\n";
         _cleanup_(warnings_free) Warnings w = warnings_new();
         _cleanup_(gpu_config_freep) GpuConfig *g = parse_gpu(text, &w);
@@ -172,9 +172,7 @@ static void test_gpu(void) {
         assert_list(g->forbid, "bus");
         assert_list(g->before_vfio, "reset display:none");
         assert_sleep(&g->sleep, "pause yes host continue 30 shutdown");
-        g_assert_cmpuint(g->n_extras, ==, 1);
-        g_assert_cmpstr(g->extras[0].key, ==, "Session.XorgFiles");
-        g_assert_cmpstr(g->extras[0].value, ==, "/etc/X11/xorg.conf.d/10-nvidia.conf");
+        assert_list(g->xorg_files, "/etc/X11/xorg.conf.d/10-nvidia.conf 20-one-screen.conf:detached");
 }
 
 static void test_before_vfio(void) {
@@ -207,7 +205,7 @@ static void test_resets(void) {
                           "[Gpu]\nAlias=a\nAlias=b\nFunctions=.1\nFunctions=\nFunctions=.2\nAfterVm=keep\n"
                           "AfterVm=\nHostDriver=x\nHostDriver=\n"
                           "[Sleep]\nGpu=host\nOnError=continue\nGpu=unbind\nGpu=\n"
-                          "[Session]\nXorgFiles=a\nXorgFiles=b\nXorgFiles=\n",
+                          "[Session]\nXorgFiles=a.conf\nXorgFiles=b.conf\nXorgFiles=\n",
                           &w);
 
         assert_warnings(&w, NULL);
@@ -220,7 +218,7 @@ static void test_resets(void) {
         g_assert_null(g->host_driver);
         g_assert_false(g->sleep_given.gpu);
         g_assert_true(g->sleep_given.on_error);
-        g_assert_cmpuint(g->n_extras, ==, 0);
+        g_assert_null(g->xorg_files);
 }
 
 /* What a `.gpu` file does not say is that of gpuptd.conf, also where it says what the default is. */
@@ -332,10 +330,9 @@ static void test_language(void) {
         g = gpu_config_free(g);
 
         /* An escaped backslash continues nothing; a backslash at the end of the file neither. */
-        g = parse_gpu("[Match]\nVendor=10de\n[Session]\nXorgFiles=a\\\\\n[Gpu]\nAlias=veto\\", &w);
+        g = parse_gpu("[Match]\nVendor=10de\nPath=a\\\\\n[Gpu]\nAlias=veto\\", &w);
         assert_warnings(&w, NULL);
-        g_assert_cmpuint(g->n_extras, ==, 1);
-        g_assert_cmpstr(g->extras[0].value, ==, "a\\\\");
+        g_assert_cmpstr(g->match.path, ==, "a\\\\");
         g_assert_cmpstr(g->alias, ==, "veto");
 }
 
@@ -411,6 +408,16 @@ static void test_warnings(void) {
 static void test_bad_gpu_values(void) {
         static const char *const lines[] = {
                 "[Gpu]\nAlias=a b",
+                "[Session]\nXorgFiles=10-nvidia",
+                "[Session]\nXorgFiles=../10-nvidia.conf",
+                "[Session]\nXorgFiles=/etc/passwd.conf",
+                "[Session]\nXorgFiles=/etc/X11/xorg.conf.d/../x.conf",
+                "[Session]\nXorgFiles=.hidden.conf",
+                "[Session]\nXorgFiles=-x.conf",
+                "[Session]\nXorgFiles=.conf",
+                "[Session]\nXorgFiles=a.conf:vfio",
+                "[Session]\nXorgFiles=a.conf:",
+                "[Session]\nXorgFiles=a.conf b",
                 "[Gpu]\nAlias=a/b",
                 "[Gpu]\nAlias=..",
                 "[Gpu]\nHostDriver=-r",

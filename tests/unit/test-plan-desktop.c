@@ -15,7 +15,8 @@ static char *desktop_steps(PlanCase *c, Operation operation) {
         for (char **line = lines; *line; line++)
                 if (startswith(*line, "check-logins ") || startswith(*line, "end-session ") ||
                     startswith(*line, "stop-unit ") || startswith(*line, "return-unit ") ||
-                    startswith(*line, "start-unit ") || startswith(*line, "wait-free "))
+                    startswith(*line, "start-unit ") || startswith(*line, "xorg-files ") ||
+                    startswith(*line, "wait-free "))
                         g_string_append_printf(out, "%s\n", *line);
         return g_string_free(out, FALSE);
 }
@@ -220,6 +221,36 @@ static void test_undo(void) {
         saved_done(&saved);
 }
 
+/* The configuration changes while no display server runs, and also where none is stopped for it. */
+static void test_xorg(void) {
+        g_autoptr(PlanCase) c = desktop_case(), home = desktop_case(), sound = plan_case_new(build_apu(), APU);
+
+        /* Not for the sound alone. */
+        plan_case_xorg(sound);
+        build_strv(&sound->options.functions, "0000:c5:00.1");
+        assert_desktop(sound, OPERATION_DETACH, "wait-free " APU " 15\n");
+
+        plan_case_xorg(c);
+        assert_desktop(c, OPERATION_DETACH,
+                       "check-logins - 2\nend-session 2 anna x11 seat0\nstop-unit lightdm.service\nwait-free " DESKTOP
+                       " 30\n"
+                       "xorg-files " DESKTOP " detached 10-nvidia.conf 20-one-screen.conf:detached\n"
+                       "return-unit lightdm.service\n");
+        c->options.log_out = false;
+        assert_desktop(c, OPERATION_DETACH,
+                       "wait-free " DESKTOP " 15\nxorg-files " DESKTOP
+                       " detached 10-nvidia.conf 20-one-screen.conf:detached\n");
+        plan_case_xorg(home);
+        for (char **a = home->functions; *a; a++)
+                build_driver(home->snapshot, *a, "vfio-pci");
+        build_strv(&home->units, "lightdm.service");
+        home->options.log_out = false;
+        assert_desktop(home, OPERATION_ATTACH,
+                       "wait-free " DESKTOP " 0\nxorg-files " DESKTOP
+                       " host 10-nvidia.conf 20-one-screen.conf:detached\n"
+                       "start-unit lightdm.service\n");
+}
+
 static void test_sentence(void) {
         g_autoptr(PlanCase) c = desktop_case();
         _cleanup_(plan_freep) Plan *p = plan_case_build(c, OPERATION_DETACH);
@@ -245,6 +276,7 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/plan-desktop/only-display", test_only_display);
         g_test_add_func("/plan-desktop/attach", test_attach);
         g_test_add_func("/plan-desktop/undo", test_undo);
+        g_test_add_func("/plan-desktop/xorg", test_xorg);
         g_test_add_func("/plan-desktop/sentence", test_sentence);
         return g_test_run();
 }

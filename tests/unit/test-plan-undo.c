@@ -63,8 +63,10 @@ static PlanCase *make_case(const Scenario *s) {
                 plan_case_nvidia(c);
         if (s->force)
                 (void) plan_case_holder(c, 4711);
-        if (s->desktop)
+        if (s->desktop) {
                 plan_case_desktop(c);
+                plan_case_xorg(c);
+        }
         if (s->only)
                 build_strv(&c->options.functions, s->only);
         if (s->with_vfio)

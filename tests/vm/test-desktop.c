@@ -177,10 +177,58 @@ static void test_undone(void) {
         remove_desktop();
 }
 
+#define XORG "/etc/X11/xorg.conf.d/"
+#define GPU_FILE "/etc/gpuptd/card.gpu"
+
+static bool there(const char *name) {
+        g_autofree char *path = g_strdup_printf(XORG "%s", name);
+
+        return access(path, F_OK) == 0;
+}
+
+static void assert_files(bool detached) {
+        g_assert_cmpint(there("10-card.conf"), ==, !detached);
+        g_assert_cmpint(there("10-card.conf.gpuptd"), ==, detached);
+        g_assert_cmpint(there("20-alone.conf"), ==, detached);
+        g_assert_cmpint(there("20-alone.conf.gpuptd"), ==, !detached);
+}
+
+/* The configuration follows the card, in the sandboxes that the units really have; and after a boot that nobody had prepared for. */
+static void test_xorg(void) {
+        g_autoptr(Output) detached = NULL, attached = NULL, again = NULL;
+        g_autofree char *wants = output_of("systemctl", "show", "--property=Wants", "--value", "graphical.target", NULL), *result = NULL;
+
+        assert_contains(wants, "gpuptd-restore.service");
+        g_assert_cmpint(g_mkdir_with_parents("/etc/gpuptd", 0755), ==, 0);
+        g_assert_cmpint(g_mkdir_with_parents(XORG, 0755), ==, 0);
+        put(GPU_FILE, "[Match]\nAddress=" CARD "\n[Session]\nXorgFiles=10-card.conf 20-alone.conf:detached\n");
+        put(XORG "10-card.conf", "# card\n");
+        put(XORG "20-alone.conf.gpuptd", "# alone\n");
+        g_free(output_of("gpuptctl", "reload", NULL));
+
+        detached = gpuptctl(WHO_ROOT, "detach", CARD, NULL);
+        assert_status(detached, 0);
+        assert_files(true);
+        attached = gpuptctl(WHO_ROOT, "attach", CARD, NULL);
+        assert_status(attached, 0);
+        assert_files(false);
+
+        again = gpuptctl(WHO_ROOT, "detach", CARD, NULL);
+        assert_status(again, 0);
+        daemon_kill();
+        pci_rebind(CARD, "bochs-drm");
+        g_free(output_of("systemctl", "restart", "gpuptd-restore.service", NULL));
+        assert_files(false);
+        result = output_of("systemctl", "show", "--property=Result", "--value", "gpuptd-restore.service", NULL);
+        g_assert_cmpstr(result, ==, "success");
+        g_assert_cmpint(unlink(GPU_FILE), ==, 0);
+}
+
 int main(int argc, char *argv[]) {
         g_test_init(&argc, &argv, NULL);
         case_add("/desktop/user", test_user);
         case_add("/desktop/back", test_back);
         case_add("/desktop/undone", test_undone);
+        case_add("/desktop/xorg", test_xorg);
         return g_test_run();
 }
