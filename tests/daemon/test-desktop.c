@@ -282,6 +282,7 @@ static void test_xorg_boot(void) {
         sim_daemon_kill(s->m);
         g_assert_cmpint(sim_write(s->m, "bus/pci/devices/" CARD "/driver_override", "\n"), ==, 0);
         g_assert_cmpint(sim_write(s->m, "bus/pci/drivers/vfio-pci/unbind", CARD), ==, 0);
+        g_assert_cmpint(sim_write(s->m, "bus/pci/drivers/nouveau/bind", CARD), ==, 0);
         /* In the middle of it, as of a power cut: one is back, the other is not; and then once more. */
         g_assert_cmpint(rename(XORG "20-one-screen.conf", XORG "20-one-screen.conf.gpuptd"), ==, 0);
         boot(0);
