@@ -303,7 +303,7 @@ static void test_xorg_gone(void) {
         boot(0);
         assert_xorg(true);
         put_file("/var/lib/gpuptd/xorg-" OTHER,
-                 "gpuptd-xorg 1\ngpu " OTHER " 10de:1e84:1458:3ffd\nfile 10-nvidia.conf\nend\n");
+                 "gpuptd-xorg 1\ngpu " OTHER " 10de:1e84:1458:3ffd\nfile 30-keyboard.conf:detached\nend\n");
         boot(0);
         assert_xorg(true);
         put_file("/var/lib/gpuptd/xorg-" OTHER,
