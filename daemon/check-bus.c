@@ -91,6 +91,7 @@ static FindingsGpu *collect_gpus(const Manager *m, size_t *ret_n) {
                         .blockers = g->blockers,
                         .state = g->state,
                         .taken = g->record && !g->record_unfit,
+                        .default_vfio = gpu_default_is_vfio(g, m->host->defaults),
                         .last_display = g->config ? g->config->last_display : m->host->config->last_display,
                         .sleep = config_sleep_policy(m->host->config, g->config),
                 };
@@ -115,6 +116,8 @@ static int make_findings(const CheckCall *c, const SurveyResult *result, Finding
                 .overrides_problem = result->overrides_problem,
                 .gpus = gpus,
                 .n_gpus = n,
+                .defaults = c->manager->host->defaults,
+                .off = c->manager->host->off,
                 .caller = c->caller,
                 .gate = c->manager->host->config->gate,
                 .freezer = c->freezes,

@@ -15,6 +15,7 @@ void check_host(Check *c);
 void check_vfio(Check *c);
 void check_software(Check *c);
 void check_gpus(Check *c);
+void check_defaults(Check *c);
 void check_sleep(Check *c);
 
 /* Adds a finding. Takes over the hint, which may be NULL. */

@@ -21,6 +21,7 @@ static void (*const groups[])(Check *c) = {
         check_vfio,
         check_software,
         check_gpus,
+        check_defaults,
         check_sleep,
 };
 

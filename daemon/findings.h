@@ -10,6 +10,7 @@
 #include "saved.h"
 #include "sleep-policy.h"
 #include "snapshot.h"
+#include "defaults.h"
 #include "survey.h"
 #include "vm-answer.h"
 
@@ -43,6 +44,7 @@ typedef struct FindingsGpu {
         char *const *blockers;      /* as of selector_blockers() */
         GpuState state;
         bool taken;                 /* by gpuptd: that it is with VFIO is meant so */
+        bool default_vfio;          /* it is to be with VFIO from the boot on */
         LastDisplay last_display;
         const SleepPolicy *sleep;   /* NULL: not known */
 } FindingsGpu;
@@ -77,6 +79,8 @@ typedef struct FindingsInput {
         const char *survey_problem, *overrides_problem; /* why, in the middle of a sentence: "failed: …" */
         const FindingsGpu *gpus;
         size_t n_gpus;
+        const Defaults *defaults; /* what was said of cards, those that are not there included; NULL: not known */
+        bool off;                 /* gpuptd=off */
         FindingsCaller caller;
         bool gate;              /* the configuration wants the host to wait for gpuptd */
         FindingsFreezer freezer;

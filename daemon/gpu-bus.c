@@ -251,7 +251,7 @@ static void write_sleep_policy(Sink *s, void *object) {
 static void write_default(Sink *s, void *object) {
         Gpu *g = object;
 
-        sink_string(s, g->config && g->config->default_state ? g->config->default_state : "host");
+        sink_string(s, gpu_default_is_vfio(g, g->host->defaults) ? "vfio" : "host");
 }
 
 #define GPU_PROPERTIES(X)                                      \
@@ -344,9 +344,8 @@ static int gpu_method_read_rom(sd_bus_message *message, void *userdata, sd_bus_e
         return request_rom(manager_of_message(message), userdata, message, error);
 }
 
-static int gpu_method_later(sd_bus_message *message, void *userdata, sd_bus_error *error) {
-        return sd_bus_error_setf(error, GPUPT_ERROR_NOT_SUPPORTED, "%s is not supported by this version of gpuptd.",
-                                 sd_bus_message_get_member(message));
+static int gpu_method_set_default(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        return request_default(manager_of_message(message), userdata, message, error);
 }
 
 #define VTABLE_PROPERTY(name, signature, write) \
@@ -375,7 +374,7 @@ const sd_bus_vtable gpu_vtable[] = {
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("ReadRom", SD_BUS_ARGS("a{sv}", options), SD_BUS_RESULT("h", rom), gpu_method_read_rom,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("SetDefault", SD_BUS_ARGS("s", state), SD_BUS_NO_RESULT, gpu_method_later,
+        SD_BUS_METHOD_WITH_ARGS("SetDefault", SD_BUS_ARGS("s", state), SD_BUS_NO_RESULT, gpu_method_set_default,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_VTABLE_END,
 };

@@ -255,7 +255,7 @@ static int derive_place(Gpu *g, const Function *display) {
 }
 
 static int derive_identity(Gpu *g, const Function *display) {
-        _cleanup_free_ char *identity = host_record_identity(display);
+        _cleanup_free_ char *identity = function_identity(display);
 
         if (!identity)
                 return -ENOMEM;
@@ -575,4 +575,12 @@ void gpu_plan_input(const Gpu *g, const Holders *holders, PlanInput *ret) {
                 .access_uid = record ? record->access_uid : 0,
                 .holders = holders,
         };
+}
+
+bool gpu_default_is_vfio(const Gpu *g, const Defaults *d) {
+        const DefaultWish *w = d ? defaults_find(d, g->address) : NULL;
+
+        if (w && streq_ptr(w->identity, g->identity))
+                return w->vfio;
+        return g->config && streq_ptr(g->config->default_state, "vfio");
 }

@@ -32,7 +32,7 @@ typedef struct LastJob {
 struct Gpu {
         Host *host; /* weak */
         char *address;  /* of the display function: its name for life */
-        char *identity; /* ids, see host_record_identity() */
+        char *identity; /* ids, see function_identity() */
         char **functions; /* display first */
 
         /* Of the display function, kept while it is absent. */
@@ -130,6 +130,8 @@ void gpu_set_stuck(Gpu *g, const char *reason);
 void gpu_set_inconsistent(Gpu *g, const char *format, ...) _printf_(2, 3);
 /* Why not, and what to do; newly allocated. Of a GPU that is inconsistent. */
 char *gpu_describe_inconsistency(const Gpu *g);
+/* Whether it is to be with VFIO from the boot on: what was said of this very card, or else its .gpu file. */
+bool gpu_default_is_vfio(const Gpu *g, const Defaults *d);
 /* With the host, as far as anybody can see: every function has a driver of the host's. */
 bool gpu_is_plainly_host(const Gpu *g);
 /* "0000:01:00.0 (NVIDIA GA102)" for messages; newly allocated. */

@@ -35,15 +35,6 @@ HostRecord *host_record_free(HostRecord *r) {
         return NULL;
 }
 
-char *host_record_identity(const Function *display) {
-        char *text;
-
-        if (asprintf(&text, "%04x:%04x:%04x:%04x", display->vendor, display->device, display->subsystem_vendor,
-                     display->subsystem_device) < 0)
-                return NULL;
-        return text;
-}
-
 static int record_path(const char *run_dir, const char *gpu, char ret[static PATH_MAX]) {
         if (!pci_address_valid(gpu))
                 return -EINVAL;

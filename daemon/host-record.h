@@ -31,9 +31,6 @@ HostRecord *host_record_new(const char *gpu, const char *identity);
 HostRecord *host_record_free(HostRecord *r);
 DEFINE_CLEANUP(HostRecord *, host_record_free);
 
-/* "10de:2204:1458:403b" */
-char *host_record_identity(const Function *display);
-
 int host_record_store(const char *run_dir, const HostRecord *record);
 /* -ENOENT: none. -EBADMSG, -EPROTONOSUPPORT: not ours to use. */
 int host_record_load(const char *run_dir, const char *gpu, HostRecord **ret);

@@ -6,6 +6,7 @@
 #include "host.h"
 
 #include "dbus/names.h"
+#include "util/fs.h"
 #include "util/log.h"
 #include "worker/protocol.h"
 
@@ -145,7 +146,8 @@ static int known_better(const Host *h, uint64_t began, char ***ret) {
         return 0;
 }
 
-int host_take_snapshot(Host *h, uint64_t began, const char *key, const char *text, size_t size, char *const *addresses) {
+int host_take_snapshot(Host *h, uint64_t began, const char *key, const char *text, size_t size,
+                       char *const *addresses) {
         _cleanup_(snapshot_freep) Snapshot *fresh = NULL;
         _cleanup_strv_free_ char **keep = NULL;
         int r;
@@ -269,7 +271,8 @@ int host_scan(Host *h, const char *key, char *const *addresses) {
         return 0;
 }
 
-int host_scan_wait(Host *h, const char *key, char *const *addresses, scan_handler_t handler, void *userdata, ScanWaiter **ret) {
+int host_scan_wait(Host *h, const char *key, char *const *addresses, scan_handler_t handler, void *userdata,
+                   ScanWaiter **ret) {
         _cleanup_(scan_waiter_freep) ScanWaiter *w = calloc(1, sizeof(ScanWaiter));
         int r;
 
@@ -304,6 +307,23 @@ int host_load_config(Host *h) {
         return 0;
 }
 
+/* A file that cannot be used is left alone: it may be of a later version. */
+static int load_defaults(Host *h) {
+        _cleanup_free_ char *line = NULL;
+        int r;
+
+        r = defaults_load(h->state_dir, &h->defaults);
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0)
+                log_error_errno(r, "Failed to read %s/defaults, leaving it as it is: %m", h->state_dir);
+        if (read_line_at(AT_FDCWD, "/proc/cmdline", &line) < 0)
+                return 0;
+        for (char *save = NULL, *word = strtok_r(line, " ", &save); word; word = strtok_r(NULL, " ", &save))
+                h->off = h->off || streq(word, "gpuptd=off");
+        return 0;
+}
+
 int host_new(sd_event *event, const char *run_dir, const char *worker_program, Host **ret) {
         _cleanup_(host_freep) Host *h = calloc(1, sizeof(Host));
         int r;
@@ -323,6 +343,8 @@ int host_new(sd_event *event, const char *run_dir, const char *worker_program, H
         r = quirk_db_new(&h->quirks);
         if (r >= 0)
                 r = ladder_memory_new(h->state_dir, &h->ladder_memory);
+        if (r >= 0)
+                r = load_defaults(h);
         if (r >= 0)
                 r = kernel_log_new(secure_getenv(ENV_JOURNAL_DIR), &h->kernel_log);
         if (r >= 0)
@@ -352,6 +374,7 @@ Host *host_free(Host *h) {
         config_free(h->config);
         quirk_db_free(h->quirks);
         ladder_memory_free(h->ladder_memory);
+        defaults_free(h->defaults);
         kernel_log_free(h->kernel_log);
         free(h->run_dir);
         free(h->state_dir);

@@ -7,6 +7,7 @@
 #include <systemd/sd-event.h>
 
 #include "config.h"
+#include "defaults.h"
 #include "kernel-log.h"
 #include "ladder-memory.h"
 #include "quirks.h"
@@ -47,6 +48,8 @@ struct Host {
         QuirkDb *quirks;
         ReaderPool *readers;
         LadderMemory *ladder_memory;
+        Defaults *defaults; /* NULL: the file is not ours to use */
+        bool off;           /* gpuptd=off on the kernel's command line: no card is taken from the host in this boot */
         KernelLog *kernel_log;
         UnitClient *units;     /* weak */
         Inhibitor *inhibitor;  /* weak */

@@ -2,7 +2,7 @@
 #pragma once
 
 /* ladder-memory: which rung has made a card of a kind well, over reboots: STATE_DIR/ladder. A kind is the four ids of
- * host_record_identity(). A file that cannot be read is no reason to refuse anything: it is left as it is, and nothing
+ * function_identity(). A file that cannot be read is no reason to refuse anything: it is left as it is, and nothing
  * is remembered.
  *
  *      gpuptd-ladder 1

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 #include "manager.h"
+#include "manager-defaults.h"
 
 #include <limits.h>
 
@@ -435,6 +436,7 @@ static void take_up_jobs(Manager *m) {
         resume_jobs(m);
         manager_follow_leases(m);
         become_ready(m);
+        manager_follow_defaults(m);
 }
 
 /* Not before it is known whether the host is about to sleep: nothing is written then. */
@@ -598,6 +600,7 @@ int manager_reload(Manager *m) {
         r = host_load_config(m->host);
         LIST_FOREACH(gpus, g, m->gpus)
                 gpu_update(g);
+        manager_follow_defaults(m);
         return r;
 }
 
@@ -670,6 +673,7 @@ Manager *manager_free(Manager *m) {
         if (!m)
                 return NULL;
         sleep_free(m->sleep);
+        manager_free_defaults(m);
         /* Jobs in flight stay in the journal, their workers finish by themselves: the next daemon goes on. */
         while (m->jobs) {
                 Job *j = m->jobs;

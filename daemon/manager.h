@@ -11,6 +11,8 @@
 #include "lease.h"
 
 typedef struct CheckCall CheckCall;
+typedef struct DefaultWaiter DefaultWaiter;
+typedef struct Exec Exec;
 typedef struct Manager Manager;
 typedef struct NodeWatch NodeWatch;
 typedef struct Polkit Polkit;
@@ -63,6 +65,10 @@ struct Manager {
         LIST_HEAD(Request, requests); /* method calls that wait for polkit or a census: request.c */
         LIST_HEAD(CheckCall, checks);  /* calls of Check that wait: check-bus.c */
         LIST_HEAD(SleepCall, sleep_calls); /* PrepareSleep and FinishSleep likewise: sleep-bus.c */
+        LIST_HEAD(DefaultWaiter, default_waiters); /* calls of SetDefault: manager-defaults.c */
+        Exec *defaults_rules, *defaults_initramfs; /* what it runs */
+        bool defaults_again, defaults_renew;       /* once more, behind them */
+        bool defaults_changed, defaults_followed;
         Surveyor *surveyor;            /* whom they wait for; NULL before the first */
         unsigned last_lease;
         bool taking_up;       /* the first inventory was taken in */

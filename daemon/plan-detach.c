@@ -25,10 +25,11 @@ static int check_group(Builder *b) {
 
         for (size_t i = 0; i < b->n_claimed; i++)
                 if (b->claimed[i]->group < 0)
-                        return builder_refuse(b, PLAN_E_NOT_VIABLE,
-                                      "%s is in no IOMMU group, so it cannot be passed through safely. Enable the IOMMU "
-                                      "in the firmware and on the kernel command line (intel_iommu=on, or amd_iommu=on).",
-                                      b->claimed[i]->address);
+                        return builder_refuse(
+                                b, PLAN_E_NOT_VIABLE,
+                                "%s is in no IOMMU group, so it cannot be passed through safely. Enable the IOMMU "
+                                "in the firmware and on the kernel command line (intel_iommu=on, or amd_iommu=on).",
+                                b->claimed[i]->address);
         r = selector_blockers(b->in->snapshot, b->addresses, &blockers);
         if (r < 0)
                 return r;
@@ -42,10 +43,19 @@ static int check_group(Builder *b) {
                       "as well (Functions= in a .gpu file), or move the card to another slot.", b->in->name, text);
 }
 
+/* The drivers of the family are named with dashes, their modules with underscores. */
+char *plan_vfio_driver(const Function *f, const char *wanted) {
+        char *driver = strdup(wanted ?: f->vfio_modules && *f->vfio_modules ? *f->vfio_modules : "vfio-pci");
+
+        for (char *p = driver; p && *p; p++)
+                if (*p == '_')
+                        *p = '-';
+        return driver;
+}
+
 /* The VFIO driver of one function: the caller's choice and the configured one concern the display. */
 static int vfio_driver_of(Builder *b, const Function *f, char **ret) {
         const char *wanted = f == builder_display(b) ? b->options->driver : NULL;
-        char *driver;
 
         if (!wanted && f == builder_display(b) && b->in->config)
                 wanted = b->in->config->vfio_driver;
@@ -53,18 +63,8 @@ static int vfio_driver_of(Builder *b, const Function *f, char **ret) {
                 return builder_refuse(b, PLAN_E_INVALID,
                               "'%s' is not a VFIO driver for %s: it must be vfio-pci, or have a vfio_pci: alias that "
                               "matches the device.", wanted, f->address);
-        if (!wanted)
-                wanted = f->vfio_modules && *f->vfio_modules ? *f->vfio_modules : "vfio_pci";
-
-        driver = strdup(wanted);
-        if (!driver)
-                return -ENOMEM;
-        /* The drivers of the family are named with dashes, their modules with underscores. */
-        for (char *p = driver; *p; p++)
-                if (*p == '_')
-                        *p = '-';
-        *ret = driver;
-        return 0;
+        *ret = plan_vfio_driver(f, wanted);
+        return *ret ? 0 : -ENOMEM;
 }
 
 static int check_detach(Builder *b) {

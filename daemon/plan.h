@@ -94,5 +94,7 @@ int plan_build(const PlanInput *in, Operation operation, const PlanOptions *opti
  * -EBADMSG for a step that no plan has. */
 int plan_undo(const Plan *p, size_t i, const Saved *saved, Plan **ret);
 
+/* The name of the VFIO driver that it gets: the wanted one (NULL: that which its alias asks for, or vfio-pci). Newly allocated. */
+char *plan_vfio_driver(const Function *f, const char *wanted);
 /* Whether the function is bound as its GPU is while detached. */
 bool plan_function_is_detached(const Function *f);

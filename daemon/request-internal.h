@@ -3,6 +3,7 @@
 
 /* request-internal: what the files of the request share. Nobody else includes this. */
 
+#include "manager-defaults.h"
 #include "polkit.h"
 #include "request.h"
 #include "rom-read.h"
@@ -23,6 +24,8 @@ struct Request {
         bool joined;        /* that census was running before */
         PolkitQuery *query;
         RomRead *rom; /* weak */
+        bool vfio;    /* of REQUEST_DEFAULT */
+        DefaultWaiter *waiter;
         LIST_FIELDS(Request, requests);
 };
 

@@ -90,6 +90,12 @@ static bool joins_sleep(const Request *q, const Gpu *g) {
         return q->kind == REQUEST_PHASE && sleep_joins_hook(q->manager->sleep, g);
 }
 
+static bool takes_card(const Request *q) {
+        if (q->kind == REQUEST_PHASE)
+                return q->options.phase == PHASE_PRE_START;
+        return q->kind == REQUEST_DETACH || q->kind == REQUEST_ACQUIRE;
+}
+
 /* Everything that can be refused without asking anybody. */
 static int check_request(const Request *q, const Gpu *g, Plan **ret, sd_bus_error *error) {
         _cleanup_free_ char *message = NULL;
@@ -100,6 +106,9 @@ static int check_request(const Request *q, const Gpu *g, Plan **ret, sd_bus_erro
                 *ret = plan_new(q->operation);
                 return *ret ? 0 : -ENOMEM;
         }
+        if (q->manager->host->off && takes_card(q))
+                return sd_bus_error_setf(error, GPUPT_ERROR_NOT_SUPPORTED,
+                                         "gpuptd=off is on the kernel's command line: %s stays with the host until the next boot.", g->address);
         name = manager_refuse_job(q->manager, g, sd_bus_message_get_sender(q->message), &message);
         if (name)
                 return sd_bus_error_set(error, name, message);

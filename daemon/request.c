@@ -20,6 +20,7 @@ Request *request_free(Request *q) {
         census_waiter_free(q->census);
         polkit_query_free(q->query);
         rom_read_forget(q->rom);
+        default_waiter_free(q->waiter);
         plan_options_done(&q->options);
         holders_free(q->shown);
         sd_bus_message_unref(q->message);
@@ -87,32 +88,76 @@ int request_check_verdict(PolkitVerdict verdict, sd_bus_error *error) {
         if (verdict == POLKIT_DENIED)
                 return sd_bus_error_set(error, SD_BUS_ERROR_ACCESS_DENIED, "You are not allowed to do that.");
         if (verdict == POLKIT_CHALLENGE)
-                return sd_bus_error_set(error, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED,
-                                        "This needs authentication, and nobody could be asked: the caller does not allow a "
-                                        "dialog, or there is no polkit agent.");
+                return sd_bus_error_set(
+                        error, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED,
+                        "This needs authentication, and nobody could be asked: the caller does not allow a "
+                        "dialog, or there is no polkit agent.");
         return 0;
 }
 
 /* ---- calls that need nothing but a yes ---- */
 
+static void on_default(int default_error, const char *text, void *userdata) {
+        Request *q = ASSERT_PTR(userdata);
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        int r;
+
+        q->waiter = NULL;
+        if (default_error < 0)
+                r = sd_bus_error_setf(
+                        &error, GPUPT_ERROR_FAILED,
+                        "The default of %s was not changed, since the rule for it could not be written: %s.", q->gpu,
+                        text);
+        else
+                r = sd_bus_reply_method_return(q->message, NULL);
+        if (r < 0)
+                request_fail(q, r, &error);
+        else
+                request_free(q);
+}
+
+/* 0: the answer follows. */
+static int start_default(Request *q, sd_bus_error *error) {
+        const Gpu *g = manager_find_gpu(q->manager, q->gpu);
+        int r;
+
+        if (!g)
+                return sd_bus_error_setf(error, GPUPT_ERROR_NO_SUCH_GPU, "%s is not there any more.", q->gpu);
+        if (!gpu_display(g))
+                return sd_bus_error_setf(
+                        error, GPUPT_ERROR_UNREACHABLE,
+                        "%s is not on the PCI bus, so it cannot be said by what it will be known again.", g->address);
+        r = manager_set_default(q->manager, g, q->vfio, on_default, q, &q->waiter);
+        if (r == -EPROTONOSUPPORT)
+                return sd_bus_error_set(error, GPUPT_ERROR_INCONSISTENT,
+                                        GPUPT_STATE_DIR
+                                        "/defaults cannot be read, so it is left as it is. See journalctl -u gpuptd.");
+        return r;
+}
+
+/* 1: it is over. */
 static int act(Request *q, sd_bus_error *error) {
         Job *j;
         int r;
 
+        if (q->kind == REQUEST_DEFAULT)
+                return start_default(q, error);
         if (q->kind == REQUEST_RELOAD) {
                 r = manager_reload(q->manager);
-                return r < 0 ? r : sd_bus_reply_method_return(q->message, NULL);
+                r = r < 0 ? r : sd_bus_reply_method_return(q->message, NULL);
+                return r < 0 ? r : 1;
         }
         j = manager_find_job(q->manager, q->job);
         if (!j)
                 return sd_bus_error_setf(error, GPUPT_ERROR_NO_SUCH_JOB, "The job %u is over.", q->job);
         if (!job_cancellable(j))
                 return sd_bus_error_setf(error, GPUPT_ERROR_NOT_SUPPORTED,
-                                         "The job %u cannot be cancelled any more: it is being undone, or stuck.", q->job);
+                                         "The job %u cannot be cancelled any more: it is being undone, or stuck.",
+                                         q->job);
         /* The answer first: the job may be over before this returns. */
         r = sd_bus_reply_method_return(q->message, NULL);
         job_cancel(j);
-        return r;
+        return r < 0 ? r : 1;
 }
 
 static void on_simple_polkit(PolkitVerdict verdict, void *userdata) {
@@ -122,11 +167,11 @@ static void on_simple_polkit(PolkitVerdict verdict, void *userdata) {
 
         q->query = NULL;
         r = request_check_verdict(verdict, &error);
-        if (verdict == POLKIT_ALLOWED)
-                r = act(q, &error);
+        if (r >= 0)
+                r = verdict == POLKIT_ALLOWED ? act(q, &error) : 1;
         if (r < 0)
                 request_fail(q, r, &error);
-        else
+        else if (r > 0)
                 request_free(q);
 }
 
@@ -138,7 +183,8 @@ static int ask_simple(Request *owned, const char *action, const char *gpu, sd_bu
         r = polkit_ask(q->manager->polkit, q->message, q->uid, (char *const *) actions, details,
                        q->manager->host->config->queries_per_sender, on_simple_polkit, q, &q->query);
         if (r == -EDQUOT)
-                return sd_bus_error_set(error, SD_BUS_ERROR_LIMITS_EXCEEDED, "You have too many questions open at polkit.");
+                return sd_bus_error_set(error, SD_BUS_ERROR_LIMITS_EXCEEDED,
+                                        "You have too many questions open at polkit.");
         if (r < 0)
                 return r;
         TAKE_PTR(q);
@@ -168,4 +214,22 @@ int request_reload(Manager *m, sd_bus_message *message, sd_bus_error *error) {
 
         r = request_new(m, REQUEST_RELOAD, "", message, &q, error);
         return r < 0 ? r : ask_simple(q, GPUPT_ACTION_CONFIGURE, "", error);
+}
+
+int request_default(Manager *m, Gpu *g, sd_bus_message *message, sd_bus_error *error) {
+        const char *state;
+        Request *q;
+        int r;
+
+        r = sd_bus_message_read(message, "s", &state);
+        if (r < 0)
+                return r;
+        if (!streq(state, "host") && !streq(state, "vfio"))
+                return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
+                                         "A card is with 'host' or with 'vfio' by default, not '%.16s'.", state);
+        r = request_new(m, REQUEST_DEFAULT, g->address, message, &q, error);
+        if (r < 0)
+                return r;
+        q->vfio = streq(state, "vfio");
+        return ask_simple(q, GPUPT_ACTION_CONFIGURE, g->address, error);
 }

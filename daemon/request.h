@@ -19,6 +19,7 @@ typedef enum RequestKind {
         REQUEST_CANCEL,
         REQUEST_RELOAD,
         REQUEST_ROM,
+        REQUEST_DEFAULT,
 } RequestKind;
 
 /* The message is positioned at the dictionary of options. */
@@ -30,6 +31,8 @@ int request_holders(Manager *m, Gpu *g, sd_bus_message *message, sd_bus_error *e
 /* Likewise at the options. */
 int request_rom(Manager *m, Gpu *g, sd_bus_message *message, sd_bus_error *error);
 int request_cancel(Manager *m, Job *j, sd_bus_message *message, sd_bus_error *error);
+/* Likewise at the state. */
+int request_default(Manager *m, Gpu *g, sd_bus_message *message, sd_bus_error *error);
 int request_reload(Manager *m, sd_bus_message *message, sd_bus_error *error);
 /* Lets go of all that wait, unanswered. */
 void request_free_all(Manager *m);

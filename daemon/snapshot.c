@@ -525,3 +525,11 @@ const char *function_role(const Function *f) {
                 return function_is_display(f) ? "display" : "other";
         }
 }
+
+char *function_identity(const Function *f) {
+        char *text;
+
+        if (asprintf(&text, "%04x:%04x:%04x:%04x", f->vendor, f->device, f->subsystem_vendor, f->subsystem_device) < 0)
+                return NULL;
+        return text;
+}

@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* gpuptd-restore: what outlives a boot of a detach: which files of Xorg's configuration are in place. Run as a step of a job
- * (`switch`), outside of the daemon's sandbox, which has no business in /etc; and at boot, before the display manager (`boot`), when
- * nobody knows any more how the machine went down: then what the hardware says counts. */
+/* gpuptd-restore: what gpuptd keeps over a boot in /etc, where the daemon's sandbox has no business: which files of Xorg's configuration
+ * are in place (`switch`, a step of jobs), and the rules of udev that reserve cards for VFIO (`rules`, and `initramfs` for where they
+ * count first). At boot, before the display manager (`boot`), nobody knows any more how the machine went down: then what the hardware
+ * says counts. */
 
 #include <stdio.h>
 
 #include "dbus/names.h"
+#include "defaults.h"
 #include "restore/record.h"
 #include "restore/switch.h"
 #include "snapshot.h"
 #include "util/address.h"
 #include "util/fs.h"
+#include "worker/protocol.h"
 
 #define DEVICES "/sys/bus/pci/devices"
 
@@ -60,6 +63,53 @@ static int verb_switch(char **args, size_t n) {
                 if (!xorg_file_valid(*file))
                         return -EINVAL;
         return apply(&(XorgRecord) { .gpu = args[0], .identity = args[1], .files = args + 3 }, detached);
+}
+
+/* ---- rules of udev ---- */
+
+#define RULES "/etc/udev/rules.d/79-gpuptd-defaults.rules"
+
+static int write_rules(const Defaults *d) {
+        _cleanup_free_ char *text = NULL;
+        size_t size;
+        FILE *f;
+
+        if (d->n_reserves == 0)
+                return unlink(RULES) < 0 && errno != ENOENT ? -errno : 0;
+        f = open_memstream(&text, &size);
+        if (!f)
+                return -ENOMEM;
+        defaults_write_rules(d, f);
+        if (fclose(f) != 0)
+                return -ENOMEM;
+        return write_file_atomic(RULES, text, size);
+}
+
+/* udevd sees by itself that there are other rules. */
+static int verb_rules(char **args, size_t n) {
+        _cleanup_(defaults_freep) Defaults *d = NULL;
+        int r;
+
+        if (n != 0)
+                return -EINVAL;
+        r = defaults_load(GPUPT_STATE_DIR, &d);
+        if (r < 0)
+                return complain(GPUPT_STATE_DIR "/defaults", "reading it", r);
+        r = write_rules(d);
+        return r < 0 ? complain(RULES, "writing it", r) : 0;
+}
+
+/* Drivers in the initramfs are loaded there, long before /etc is. Takes its time. */
+static int verb_initramfs(char **args, size_t n) {
+        char *argv[] = { secure_getenv(ENV_UPDATE_INITRAMFS) ?: (char *) "/usr/sbin/update-initramfs", (char *) "-u",
+                         NULL };
+
+        if (n != 0)
+                return -EINVAL;
+        if (access(argv[0], X_OK) < 0)
+                return 0;
+        (void) execv(argv[0], argv);
+        return complain(argv[0], "running it", -errno);
 }
 
 /* ---- boot ---- */
@@ -130,12 +180,20 @@ static int verb_boot(char **args, size_t n) {
 }
 
 int main(int argc, char *argv[]) {
+        static const struct {
+                const char *name;
+                int (*run)(char **args, size_t n);
+        } verbs[] = {
+                { "switch", verb_switch },
+                { "rules", verb_rules },
+                { "initramfs", verb_initramfs },
+                { "boot", verb_boot },
+        };
         int r = -EINVAL;
 
-        if (argc >= 2 && streq(argv[1], "switch"))
-                r = verb_switch(argv + 2, (size_t) argc - 2);
-        else if (argc >= 2 && streq(argv[1], "boot"))
-                r = verb_boot(argv + 2, (size_t) argc - 2);
+        for (size_t i = 0; argc >= 2 && i < ELEMENTSOF(verbs); i++)
+                if (streq(argv[1], verbs[i].name))
+                        r = verbs[i].run(argv + 2, (size_t) argc - 2);
         if (r == -EINVAL)
                 fputs("This program is run by gpuptd and by gpuptd-restore.service; see gpuptd.desktop(7).\n", stderr);
         return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;

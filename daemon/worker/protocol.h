@@ -33,4 +33,5 @@
 #define ENV_JOURNAL_DIR "GPUPT_JOURNAL_DIR" /* instead of the system's journal; the daemon's */
 #define ENV_NVIDIA_SMI "GPUPT_NVIDIA_SMI"   /* instead of /usr/bin/nvidia-smi; the daemon's */
 #define ENV_RESTORE "GPUPT_RESTORE"         /* path of gpuptd-restore; the daemon's */
+#define ENV_UPDATE_INITRAMFS "GPUPT_UPDATE_INITRAMFS" /* instead of /usr/sbin/update-initramfs; gpuptd-restore's */
 #define ENV_VM_DIR "GPUPT_VM_DIR"           /* directory of the adapters, instead of that of the build; the daemon's */

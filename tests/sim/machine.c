@@ -20,6 +20,7 @@
 #include "machine-internal.h"
 #include "namespaces.h"
 #include "util/cleanup.h"
+#include "worker/protocol.h"
 
 #define EXIT_SKIP 77 /* what meson takes for a skipped test */
 #define DEADLINE_DEFAULT_SEC 60U
@@ -39,6 +40,7 @@ int sim_enter(const char **ret_reason) {
                 return r;
         (void) setenv("SYSTEMD_DEVICE_VERIFY_SYSFS", "0", 1); /* libudev refuses a /sys that is not sysfs */
         (void) unsetenv("DBUS_SYSTEM_BUS_ADDRESS");
+        (void) setenv(ENV_UPDATE_INITRAMFS, "/nonexistent", 1); /* that of the host is not the machine's */
         return 0;
 }
 

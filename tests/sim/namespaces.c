@@ -27,7 +27,8 @@ static bool entered;
 
 /* Where a machine gets a tmpfs of its own, besides /run, /dev and /sys. */
 static const char *const private_directories[] = {
-        "/usr/lib/modules", "/usr/lib/gpuptd", "/etc/X11", "/etc/gpuptd", "/etc/systemd/system", "/var/lib/gpuptd",
+        "/usr/lib/modules", "/usr/lib/gpuptd", "/etc/X11", "/etc/gpuptd", "/etc/systemd/system", "/etc/udev/rules.d",
+        "/var/lib/gpuptd",
 };
 
 static int write_text(const char *path, const char *text) {

@@ -168,7 +168,7 @@ static void test_bad(void) {
 
 static void test_identity(void) {
         Function f = { .vendor = 0x10de, .device = 0x2204, .subsystem_vendor = 0x1458, .subsystem_device = 0x3b };
-        _cleanup_free_ char *identity = host_record_identity(&f);
+        _cleanup_free_ char *identity = function_identity(&f);
 
         g_assert_cmpstr(identity, ==, "10de:2204:1458:003b");
 }

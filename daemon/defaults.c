@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* defaults: see defaults.h. What is read here becomes rules that udev obeys as root: each word is one of those that are expected, or the
+ * file is not used. */
+
+#include "defaults.h"
+
+#include <ctype.h>
+
+#include "dbus/names.h"
+#include "util/address.h"
+#include "util/fs.h"
+
+#define FILE_MAX (256U * 1024U)
+#define WISHES_MAX 256U
+#define RESERVES_MAX 1024U
+#define BRIDGES_MAX 32U
+
+Defaults *defaults_new(void) {
+        return calloc(1, sizeof(Defaults));
+}
+
+static void wish_done(DefaultWish *w) {
+        free(w->gpu);
+        free(w->identity);
+}
+
+Defaults *defaults_free(Defaults *d) {
+        if (!d)
+                return NULL;
+        for (size_t i = 0; i < d->n_wishes; i++)
+                wish_done(d->wishes + i);
+        for (size_t i = 0; i < d->n_reserves; i++) {
+                free(d->reserves[i].function);
+                free(d->reserves[i].ids);
+                free(d->reserves[i].driver);
+                strv_free(d->reserves[i].bridges);
+        }
+        free(d->wishes);
+        free(d->reserves);
+        free(d);
+        return NULL;
+}
+
+static DefaultWish *find(const Defaults *d, const char *gpu) {
+        for (size_t i = 0; i < d->n_wishes; i++)
+                if (streq(d->wishes[i].gpu, gpu))
+                        return d->wishes + i;
+        return NULL;
+}
+
+const DefaultWish *defaults_find(const Defaults *d, const char *gpu) {
+        return find(d, gpu);
+}
+
+/* "10de:2204:1458:403b", in small letters as the kernel writes them. */
+static bool ids_valid(const char *s) {
+        for (size_t i = 0; i < 19; i++)
+                if (i % 5 == 4 ? s[i] != ':' : !isxdigit((unsigned char) s[i]) || isupper((unsigned char) s[i]))
+                        return false;
+        return !s[19];
+}
+
+static bool driver_valid(const char *s) {
+        for (const char *p = s; *p; p++)
+                if (!isalnum((unsigned char) *p) && *p != '-' && *p != '_')
+                        return false;
+        return strlen(s) <= 64 && driver_is_vfio(s);
+}
+
+int defaults_wish(Defaults *d, const char *gpu, const char *identity, bool vfio) {
+        DefaultWish *w = find(d, gpu), *wishes;
+
+        if (!pci_address_valid(gpu) || !ids_valid(identity))
+                return -EINVAL;
+        if (!w) {
+                if (d->n_wishes >= WISHES_MAX)
+                        return -E2BIG;
+                wishes = reallocarray(d->wishes, d->n_wishes + 1, sizeof(DefaultWish));
+                if (!wishes)
+                        return -ENOMEM;
+                d->wishes = wishes;
+                w = wishes + d->n_wishes;
+                *w = (DefaultWish) { .gpu = strdup(gpu) };
+                if (!w->gpu)
+                        return -ENOMEM;
+                d->n_wishes++;
+        }
+        w->vfio = vfio;
+        return free_and_strdup(&w->identity, identity);
+}
+
+void defaults_forget(Defaults *d, const char *gpu) {
+        DefaultWish *w = find(d, gpu);
+
+        if (!w)
+                return;
+        wish_done(w);
+        *w = d->wishes[--d->n_wishes];
+}
+
+static bool reserve_valid(const char *function, const char *ids, const char *driver, char *const *bridges) {
+        if (!pci_address_valid(function) || !ids_valid(ids) || !driver_valid(driver) ||
+            strv_length(bridges) > BRIDGES_MAX)
+                return false;
+        for (char *const *b = bridges; b && *b; b++)
+                if (!pci_address_valid(*b))
+                        return false;
+        return true;
+}
+
+int defaults_reserve(Defaults *d, const char *function, const char *ids, const char *driver, char *const *bridges) {
+        DefaultReserve *reserves, *r;
+
+        if (!reserve_valid(function, ids, driver, bridges))
+                return -EINVAL;
+        if (d->n_reserves >= RESERVES_MAX)
+                return -E2BIG;
+        reserves = reallocarray(d->reserves, d->n_reserves + 1, sizeof(DefaultReserve));
+        if (!reserves)
+                return -ENOMEM;
+        d->reserves = reserves;
+        r = reserves + d->n_reserves++;
+        *r = (DefaultReserve) { .function = strdup(function), .ids = strdup(ids), .driver = strdup(driver) };
+        if (!r->function || !r->ids || !r->driver)
+                return -ENOMEM;
+        for (char *const *b = bridges; b && *b; b++)
+                if (strv_extend(&r->bridges, *b) < 0)
+                        return -ENOMEM;
+        return 0;
+}
+
+int defaults_copy_wishes(const Defaults *d, Defaults **ret) {
+        _cleanup_(defaults_freep) Defaults *copy = defaults_new();
+        int r = copy ? 0 : -ENOMEM;
+
+        for (size_t i = 0; i < d->n_wishes && r >= 0; i++)
+                r = defaults_wish(copy, d->wishes[i].gpu, d->wishes[i].identity, d->wishes[i].vfio);
+        if (r >= 0)
+                *ret = TAKE_PTR(copy);
+        return r;
+}
+
+/* ---- the file ---- */
+
+void defaults_write(const Defaults *d, FILE *f) {
+        fputs("gpuptd-defaults 1\n", f);
+        for (size_t i = 0; i < d->n_wishes; i++)
+                words_write(f, "wish", d->wishes[i].gpu, d->wishes[i].identity, d->wishes[i].vfio ? "vfio" : "host",
+                            NULL);
+        for (size_t i = 0; i < d->n_reserves; i++) {
+                const DefaultReserve *r = d->reserves + i;
+                const char *words[BRIDGES_MAX + 5] = { "reserve", r->function, r->ids, r->driver };
+                size_t n = 4;
+
+                for (char **b = r->bridges; b && *b; b++)
+                        words[n++] = *b;
+                words_writev(f, words);
+        }
+        fputs("end\n", f);
+}
+
+static int read_line(char *const *w, void *userdata) {
+        Defaults *d = ASSERT_PTR(userdata);
+        size_t n = strv_length(w);
+        int r = -EINVAL;
+
+        if (streq(w[0], "wish") && n == 4 && (streq(w[3], "host") || streq(w[3], "vfio")))
+                r = defaults_wish(d, w[1], w[2], streq(w[3], "vfio"));
+        else if (streq(w[0], "reserve") && n >= 4)
+                r = defaults_reserve(d, w[1], w[2], w[3], w + 4);
+        return r == -EINVAL ? -EBADMSG : r;
+}
+
+int defaults_read(const char *text, size_t size, Defaults **ret) {
+        _cleanup_(defaults_freep) Defaults *d = defaults_new();
+        int r = d ? words_read_file(text, size, "gpuptd-defaults", read_line, d) : -ENOMEM;
+
+        if (r >= 0)
+                *ret = TAKE_PTR(d);
+        return r < 0 ? r : 0;
+}
+
+static int load_text(const char *state_dir, char **ret_path, char **ret, size_t *ret_size) {
+        if (asprintf(ret_path, "%s/defaults", state_dir) < 0) {
+                *ret_path = NULL;
+                return -ENOMEM;
+        }
+        return read_file_at(AT_FDCWD, *ret_path, FILE_MAX, ret, ret_size);
+}
+
+int defaults_store(const char *state_dir, const Defaults *d) {
+        _cleanup_free_ char *path = NULL, *text = NULL, *before = NULL;
+        size_t size, before_size;
+        FILE *f;
+        int r;
+
+        r = load_text(state_dir, &path, &before, &before_size);
+        if (!path)
+                return r;
+        f = open_memstream(&text, &size);
+        if (!f)
+                return -ENOMEM;
+        defaults_write(d, f);
+        if (fclose(f) != 0)
+                return -ENOMEM;
+        if (r == -ENOENT && d->n_wishes == 0 && d->n_reserves == 0)
+                return 0;
+        if (r >= 0 && size == before_size && memcmp(text, before, size) == 0)
+                return 0;
+        r = write_file_atomic(path, text, size);
+        return r < 0 ? r : 1;
+}
+
+int defaults_load(const char *state_dir, Defaults **ret) {
+        _cleanup_free_ char *path = NULL, *text = NULL;
+        size_t size;
+        int r;
+
+        r = load_text(state_dir, &path, &text, &size);
+        if (r == -ENOENT) {
+                *ret = defaults_new();
+                return *ret ? 0 : -ENOMEM;
+        }
+        if (r < 0)
+                return r == -EFBIG ? -EBADMSG : r;
+        return defaults_read(text, size, ret);
+}
+
+/* ---- the rules ---- */
+
+/* Place and ids both: what udev compares are the attributes that no driver and no lock has a part in. */
+static void write_rule(const DefaultReserve *r, FILE *f) {
+        static const char *const attributes[] = { "vendor", "device", "subsystem_vendor", "subsystem_device" };
+
+        fprintf(f, "ACTION==\"add\", SUBSYSTEM==\"pci\", KERNEL==\"%s\", DEVPATH==\"/devices/pci*", r->function);
+        for (size_t i = strv_length(r->bridges); i > 0; i--)
+                fprintf(f, "/%s", r->bridges[i - 1]);
+        fprintf(f, "/%s\"", r->function);
+        for (size_t i = 0; i < ELEMENTSOF(attributes); i++)
+                fprintf(f, ", ATTR{%s}==\"0x%.4s\"", attributes[i], r->ids + 5 * i);
+        /* Where the module is loaded already its registration has passed this function by, without an override: so the kernel is
+         * asked once more. */
+        fprintf(f, ", ENV{gpuptd}!=\"off\", TEST!=\"" GPUPT_RUN_DIR "\", ATTR{driver_override}=\"%s\", "
+                   "ATTR{[subsystem/pci]drivers_probe}=\"%s\", RUN{builtin}+=\"kmod load %s\"\n",
+                r->driver, r->function, r->driver);
+}
+
+void defaults_write_rules(const Defaults *d, FILE *f) {
+        fputs("# Made by gpuptd, of what `gpuptctl set-default` was told and of Default= in .gpu files; changes are "
+              "lost.\n"
+              "#\n"
+              "# These functions are for VFIO from the boot on. The override is set before 80-drivers.rules loads the "
+              "module of another\n"
+              "# driver. Only where place and ids are those of the card that was meant; only until gpuptd runs, who "
+              "knows what it does; and\n"
+              "# not where the kernel was told gpuptd=off.\n\n",
+              f);
+        /* An import takes a rule of its own: within one, udev looks at ENV first. */
+        if (d->n_reserves > 0)
+                fputs("ACTION==\"add\", SUBSYSTEM==\"pci\", IMPORT{cmdline}=\"gpuptd\"\n", f);
+        for (size_t i = 0; i < d->n_reserves; i++)
+                write_rule(d->reserves + i, f);
+}

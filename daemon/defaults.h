@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* defaults: which cards are to be with VFIO from the boot on: what somebody has said of a card (SetDefault), and which functions are
+ * reserved for it by a rule of udev, which gpuptd-restore makes of this: STATE_DIR/defaults.
+ *
+ *      gpuptd-defaults 1
+ *      wish ADDRESS VENDOR:DEVICE:SUBVENDOR:SUBDEVICE host|vfio
+ *      reserve ADDRESS VENDOR:DEVICE:SUBVENDOR:SUBDEVICE DRIVER [BRIDGE…]    bridges: the nearest first
+ *      end                                                                   without it the file is not whole
+ *
+ * A card is told by its place and its ids, all of them: one that has moved, or another one at its place, is nobody's, and comes up as
+ * the kernel has it. */
+
+#include "snapshot.h"
+
+typedef struct DefaultWish {
+        char *gpu, *identity;
+        bool vfio;
+} DefaultWish;
+
+typedef struct DefaultReserve {
+        char *function, *ids, *driver;
+        char **bridges;
+} DefaultReserve;
+
+typedef struct Defaults {
+        DefaultWish *wishes;
+        size_t n_wishes;
+        DefaultReserve *reserves;
+        size_t n_reserves;
+} Defaults;
+
+Defaults *defaults_new(void);
+Defaults *defaults_free(Defaults *d);
+DEFINE_CLEANUP(Defaults *, defaults_free);
+
+/* What was said of the card at that address, whichever it was then; or NULL. */
+const DefaultWish *defaults_find(const Defaults *d, const char *gpu);
+int defaults_wish(Defaults *d, const char *gpu, const char *identity, bool vfio);
+/* As if nothing had been said. */
+void defaults_forget(Defaults *d, const char *gpu);
+int defaults_reserve(Defaults *d, const char *function, const char *ids, const char *driver, char *const *bridges);
+/* Copies the wishes of one, no reserves. */
+int defaults_copy_wishes(const Defaults *d, Defaults **ret);
+
+void defaults_write(const Defaults *d, FILE *f);
+/* -EBADMSG, -EPROTONOSUPPORT: not ours to use. */
+int defaults_read(const char *text, size_t size, Defaults **ret);
+/* 1: it was not so before, 0: it was. */
+int defaults_store(const char *state_dir, const Defaults *d);
+/* None at all where there is no file. */
+int defaults_load(const char *state_dir, Defaults **ret);
+
+/* Their rules for udev, whole. */
+void defaults_write_rules(const Defaults *d, FILE *f);

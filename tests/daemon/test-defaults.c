@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* test-defaults: what a card is to be from the boot on: who may say it, that it is kept, and that the rule is of that card alone. */
+
+#include <errno.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fixture.h"
+#include "util/cleanup.h"
+
+#define CARD "0000:08:00.0"
+#define AUDIO "0000:08:00.1"
+#define OTHER "0000:09:00.0"
+#define RULES "/etc/udev/rules.d/79-gpuptd-defaults.rules"
+#define STORE "/var/lib/gpuptd/defaults"
+
+static const char *set_default(Scene *s, const char *gpu, const char *state) {
+        return short_name(gpu_call(s, gpu, "SetDefault", NULL, "s", state));
+}
+
+/* NULL: there are none. */
+static const char *rules(Scene *s) {
+        g_autofree char *text = NULL;
+
+        if (!g_file_get_contents(RULES, &text, NULL, NULL))
+                return NULL;
+        g_ptr_array_add(s->strings, text);
+        return g_steal_pointer(&text);
+}
+
+static unsigned count_lines(const char *text, const char *part) {
+        unsigned n = 0;
+
+        for (; text && (text = strstr(text, part)); text++)
+                n++;
+        return n;
+}
+
+static void test_set(void) {
+        g_autoptr(Scene) s = scene_new("desktop", NULL);
+
+        g_assert_cmpstr(gpu_property(s, CARD, "Default"), ==, "host");
+        g_assert_cmpstr(set_default(s, CARD, "both"), ==, "InvalidArgs");
+        g_assert_null(rules(s));
+        g_assert_cmpstr(set_default(s, CARD, "vfio"), ==, "");
+        g_assert_cmpstr(gpu_property(s, CARD, "Default"), ==, "vfio");
+        g_assert_cmpstr(gpu_property(s, OTHER, "Default"), ==, "host");
+        assert_has(rules(s), "KERNEL==\"" CARD "\", DEVPATH==\"/devices/pci*/0000:00:03.1/" CARD "\"");
+        assert_has(rules(s), "KERNEL==\"" AUDIO "\"");
+        g_assert_cmpuint(count_lines(rules(s), "driver_override"), ==, 2);
+        /* It is for the boot: the card stays where it is. */
+        assert_as_at_first(s);
+
+        /* A daemon that was started again, in this boot or another. */
+        sim_daemon_kill(s->m);
+        g_assert_cmpint(unlink(RULES), ==, 0);
+        scene_start(s);
+        g_assert_cmpstr(gpu_property(s, CARD, "Default"), ==, "vfio");
+        g_assert_cmpstr(set_default(s, CARD, "vfio"), ==, "");
+        g_assert_nonnull(rules(s));
+        g_assert_cmpstr(set_default(s, CARD, "host"), ==, "");
+        g_assert_cmpstr(gpu_property(s, CARD, "Default"), ==, "host");
+        g_assert_null(rules(s));
+}
+
+static void test_authorisation(void) {
+        g_autoptr(Scene) s = scene_new("desktop", NULL);
+
+        if (!scene_be_user(s))
+                return;
+        sim_polkit_set(s->m, "no", NULL);
+        g_assert_cmpstr(set_default(s, CARD, "vfio"), ==, "AccessDenied");
+        assert_has(sim_polkit_log(s->m), "check action=org.gpupt1.configure ");
+        g_assert_cmpstr(gpu_property(s, CARD, "Default"), ==, "host");
+        g_assert_null(rules(s));
+        sim_polkit_set(s->m, "yes", NULL);
+        g_assert_cmpstr(set_default(s, CARD, "vfio"), ==, "");
+        g_assert_nonnull(rules(s));
+}
+
+/* Of two with the same ids the one that was meant. */
+static void test_twins(void) {
+        g_autoptr(Scene) s = scene_new("twins", NULL);
+
+        g_assert_cmpstr(set_default(s, "0000:02:00.0", "vfio"), ==, "");
+        g_assert_cmpstr(gpu_property(s, "0000:01:00.0", "Default"), ==, "host");
+        g_assert_cmpuint(count_lines(rules(s), "KERNEL==\"0000:02:00."), >, 0);
+        g_assert_cmpuint(count_lines(rules(s), "KERNEL==\"0000:01:00."), ==, 0);
+}
+
+/* A .gpu file says it as well; what was said of the card goes before. */
+static void test_config(void) {
+        g_autoptr(Scene) s =
+                scene_new("desktop", "/etc/gpuptd/card.gpu", "[Match]\nAddress=" CARD "\n[Gpu]\nDefault=vfio\n", NULL);
+
+        g_assert_cmpstr(gpu_property(s, CARD, "Default"), ==, "vfio");
+        /* Behind that of the start; and nothing new. */
+        g_assert_cmpstr(set_default(s, OTHER, "host"), ==, "");
+        g_assert_cmpuint(count_lines(rules(s), "driver_override"), ==, 2);
+        g_assert_cmpstr(set_default(s, CARD, "host"), ==, "");
+        g_assert_cmpstr(gpu_property(s, CARD, "Default"), ==, "host");
+        g_assert_null(rules(s));
+        put_file("/etc/gpuptd/other.gpu", "[Match]\nAddress=" OTHER "\n[Gpu]\nDefault=vfio\n");
+        g_assert_cmpstr(manager_call(s, "Reload", NULL, ""), ==, "");
+        wait_gpu_property(s, OTHER, "Default", "vfio");
+        /* Behind that of the reload. */
+        g_assert_cmpstr(set_default(s, CARD, "host"), ==, "");
+        g_assert_cmpuint(count_lines(rules(s), "KERNEL==\"" OTHER "\""), ==, 1);
+}
+
+/* Another card at its place is not the one that was meant. */
+static void test_moved(void) {
+        g_autoptr(Scene) s = scene_new_without_daemon("desktop");
+
+        g_assert_true(mkdir("/var/lib/gpuptd", 0700) == 0 || errno == EEXIST);
+        put_file(STORE, "gpuptd-defaults 1\nwish " CARD " 1002:73bf:1002:0e3a vfio\n"
+                        "reserve " CARD " 1002:73bf:1002:0e3a vfio-pci 0000:00:03.1\nend\n");
+        scene_start(s);
+        g_assert_cmpstr(gpu_property(s, CARD, "Default"), ==, "host");
+        g_assert_cmpstr(set_default(s, OTHER, "vfio"), ==, "");
+        g_assert_cmpuint(count_lines(rules(s), "KERNEL==\"" CARD "\""), ==, 0);
+        g_assert_cmpuint(count_lines(rules(s), "KERNEL==\"" OTHER "\""), ==, 1);
+}
+
+/* One that is not there at the moment is not forgotten. */
+static void test_away(void) {
+        g_autoptr(Scene) s = scene_new("desktop", NULL);
+
+        g_assert_cmpstr(set_default(s, CARD, "vfio"), ==, "");
+        sim_unplug(s->m, CARD);
+        sim_unplug(s->m, AUDIO);
+        wait_state(s, CARD, "absent");
+        g_assert_cmpstr(set_default(s, CARD, "host"), ==, "Unreachable");
+        g_assert_cmpstr(set_default(s, OTHER, "vfio"), ==, "");
+        g_assert_cmpuint(count_lines(rules(s), "KERNEL==\"" CARD "\""), ==, 1);
+        /* Nor by the next daemon, who has never seen it. */
+        sim_daemon_kill(s->m);
+        scene_start(s);
+        g_assert_cmpstr(set_default(s, OTHER, "host"), ==, "");
+        g_assert_cmpuint(count_lines(rules(s), "KERNEL==\"" CARD "\""), ==, 1);
+        g_assert_cmpuint(count_lines(rules(s), "KERNEL==\"" OTHER "\""), ==, 0);
+}
+
+/* What cannot be written is not said to be so. */
+static void test_not_written(void) {
+        g_autoptr(Scene) s = scene_new("desktop", NULL);
+        const char *message;
+
+        g_assert_cmpint(mkdir(RULES, 0755), ==, 0);
+        g_assert_cmpstr(short_name(gpu_call(s, CARD, "SetDefault", &message, "s", "vfio")), ==, "Failed");
+        assert_has(message, CARD);
+        assert_has(message, RULES);
+        g_assert_cmpstr(gpu_property(s, CARD, "Default"), ==, "host");
+        g_assert_cmpint(rmdir(RULES), ==, 0);
+        g_assert_cmpstr(set_default(s, CARD, "vfio"), ==, "");
+        g_assert_cmpstr(gpu_property(s, CARD, "Default"), ==, "vfio");
+        g_assert_nonnull(rules(s));
+}
+
+/* A file of a later version, or a broken one, is left as it is. */
+static void test_unreadable(void) {
+        static const char *const texts[] = { "gpuptd-defaults 2\nwish\n", "nonsense",
+                                             "gpuptd-defaults 1\nreserve " CARD " x vfio-pci\nend\n" };
+
+        for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
+                g_autoptr(Scene) s = scene_new_without_daemon("desktop");
+                g_autofree char *text = NULL;
+                const char *message;
+
+                g_assert_true(mkdir("/var/lib/gpuptd", 0700) == 0 || errno == EEXIST);
+                put_file(STORE, texts[i]);
+                scene_start(s);
+                g_assert_cmpstr(short_name(gpu_call(s, CARD, "SetDefault", &message, "s", "vfio")), ==,
+                                "Inconsistent");
+                assert_has(message, STORE);
+                g_assert_true(g_file_get_contents(STORE, &text, NULL, NULL));
+                g_assert_cmpstr(text, ==, texts[i]);
+                g_assert_null(rules(s));
+                assert_end(s, detach(s, CARD, ""), "done", "");
+                put_file(STORE, NULL);
+        }
+}
+
+/* Somebody wants his screen back: nothing is taken in this boot. */
+static void test_off(void) {
+        g_autoptr(Scene) s = scene_new_without_daemon("desktop");
+        const JobEnd *end;
+
+        put_file("/run/gpuptd-sim/cmdline", "BOOT_IMAGE=/vmlinuz gpuptd=off quiet\n");
+        g_assert_cmpint(mount("/run/gpuptd-sim/cmdline", "/proc/cmdline", NULL, MS_BIND, NULL), ==, 0);
+        scene_start(s);
+        end = detach(s, CARD, "");
+        assert_end(s, end, "refused", "NotSupported");
+        assert_has(end->message, "gpuptd=off");
+        assert_end(s, attach(s, CARD, ""), "done", "");
+        g_assert_cmpstr(set_default(s, CARD, "vfio"), ==, "");
+        g_assert_cmpint(umount2("/proc/cmdline", MNT_DETACH), ==, 0);
+}
+
+int main(int argc, char *argv[]) {
+        sim_init(&argc, &argv);
+        g_test_add_func("/defaults/set", test_set);
+        g_test_add_func("/defaults/authorisation", test_authorisation);
+        g_test_add_func("/defaults/twins", test_twins);
+        g_test_add_func("/defaults/config", test_config);
+        g_test_add_func("/defaults/moved", test_moved);
+        g_test_add_func("/defaults/away", test_away);
+        g_test_add_func("/defaults/not-written", test_not_written);
+        g_test_add_func("/defaults/unreadable", test_unreadable);
+        g_test_add_func("/defaults/off", test_off);
+        return g_test_run();
+}
