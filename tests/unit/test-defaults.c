@@ -54,7 +54,9 @@ static void test_invalid(void) {
                 { CARD, IDS "0", "vfio-pci", NULL },
                 { CARD, IDS, "nouveau", NULL },
                 { CARD, IDS, "vfio-pci\", RUN+=\"/bin/sh", NULL },
-                { CARD, IDS, "x y vfio-pci", NULL },
+                { CARD, IDS, "x\", RUN+=\"y-vfio-pci", NULL },
+                { CARD, IDS, "x y-vfio-pci", NULL },
+                { CARD, IDS, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-vfio-pci", NULL },
                 { CARD, IDS, "vfio-pci", "../.." },
         };
         _cleanup_(defaults_freep) Defaults *d = defaults_new();
