@@ -181,6 +181,9 @@ void service_stop(Service *s) {
                 return;
         if (s->stopped)
                 s->stopped();
+        /* By its answer the bus knows it: what is sent to the name from here on is sent to nobody. Of a connection that is
+         * closed it hears some time later, and takes calls for it until then. */
+        (void) sd_bus_release_name(s->bus, s->name);
         s->bus = sd_bus_flush_close_unref(s->bus);
 }
 
