@@ -6,6 +6,7 @@
 #include "defaults.h"
 
 #include <ctype.h>
+#include <unistd.h>
 
 #include "dbus/names.h"
 #include "util/address.h"
@@ -136,8 +137,10 @@ int defaults_copy_wishes(const Defaults *d, Defaults **ret) {
 
         for (size_t i = 0; i < d->n_wishes && r >= 0; i++)
                 r = defaults_wish(copy, d->wishes[i].gpu, d->wishes[i].identity, d->wishes[i].vfio);
-        if (r >= 0)
+        if (r >= 0) {
+                copy->fallback = d->fallback;
                 *ret = TAKE_PTR(copy);
+        }
         return r;
 }
 
@@ -157,7 +160,7 @@ void defaults_write(const Defaults *d, FILE *f) {
                         words[n++] = *b;
                 words_writev(f, words);
         }
-        fputs("end\n", f);
+        fputs(d->fallback ? "fallback\nend\n" : "end\n", f);
 }
 
 static int read_line(char *const *w, void *userdata) {
@@ -169,6 +172,10 @@ static int read_line(char *const *w, void *userdata) {
                 r = defaults_wish(d, w[1], w[2], streq(w[3], "vfio"));
         else if (streq(w[0], "reserve") && n >= 4)
                 r = defaults_reserve(d, w[1], w[2], w[3], w + 4);
+        else if (streq(w[0], "fallback") && n == 1) {
+                d->fallback = true;
+                r = 0;
+        }
         return r == -EINVAL ? -EBADMSG : r;
 }
 
@@ -204,7 +211,7 @@ int defaults_store(const char *state_dir, const Defaults *d) {
         defaults_write(d, f);
         if (fclose(f) != 0)
                 return -ENOMEM;
-        if (r == -ENOENT && d->n_wishes == 0 && d->n_reserves == 0)
+        if (r == -ENOENT && d->n_wishes == 0 && d->n_reserves == 0 && !d->fallback)
                 return 0;
         if (r >= 0 && size == before_size && memcmp(text, before, size) == 0)
                 return 0;
@@ -225,6 +232,72 @@ int defaults_load(const char *state_dir, Defaults **ret) {
         if (r < 0)
                 return r == -EFBIG ? -EBADMSG : r;
         return defaults_read(text, size, ret);
+}
+
+/* ---- boots ---- */
+
+static char *boots_path(const char *state_dir) {
+        char *path;
+
+        return asprintf(&path, "%s/boots", state_dir) < 0 ? NULL : path;
+}
+
+/* "N BOOT-ID". What cannot be read is no reason to give up what was wanted: it counts as none. */
+static unsigned read_boots(const char *path, const char *boot, bool *ret_counted) {
+        _cleanup_free_ char *line = NULL;
+        uint64_t n = 0;
+        char *space;
+
+        *ret_counted = false;
+        if (read_line_at(AT_FDCWD, path, &line) < 0)
+                return 0;
+        space = strchr(line, ' ');
+        if (!space)
+                return 0;
+        *space = '\0';
+        if (parse_u64(line, UINT8_MAX, &n) < 0)
+                return 0;
+        *ret_counted = streq(space + 1, boot);
+        return (unsigned) n;
+}
+
+int defaults_count_boot(const char *state_dir) {
+        _cleanup_free_ char *path = boots_path(state_dir);
+        char text[64], boot[33];
+        bool counted;
+        unsigned n;
+        int r;
+
+        if (!path)
+                return -ENOMEM;
+        r = boot_id(boot);
+        if (r < 0)
+                return r;
+        n = read_boots(path, boot, &counted);
+        if (counted)
+                return (int) n - 1;
+        (void) snprintf(text, sizeof(text), "%u %s\n", n + 1, boot);
+        r = write_file_atomic(path, text, strlen(text));
+        return r < 0 ? r : (int) n;
+}
+
+int defaults_forget_boots(const char *state_dir) {
+        _cleanup_free_ char *path = boots_path(state_dir);
+
+        if (!path)
+                return -ENOMEM;
+        return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+bool defaults_are_off(void) {
+        _cleanup_free_ char *line = NULL;
+
+        if (read_line_at(AT_FDCWD, "/proc/cmdline", &line) < 0)
+                return false;
+        for (char *save = NULL, *word = strtok_r(line, " ", &save); word; word = strtok_r(NULL, " ", &save))
+                if (streq(word, "gpuptd=off"))
+                        return true;
+        return false;
 }
 
 /* ---- the rules ---- */

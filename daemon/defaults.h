@@ -7,7 +7,8 @@
  *      gpuptd-defaults 1
  *      wish ADDRESS VENDOR:DEVICE:SUBVENDOR:SUBDEVICE host|vfio
  *      reserve ADDRESS VENDOR:DEVICE:SUBVENDOR:SUBDEVICE DRIVER [BRIDGE…]    bridges: the nearest first
- *      end                                                                   without it the file is not whole
+ *      fallback                              boots with this have failed: none of it counts until somebody speaks of a card again
+ *      end                                   without it the file is not whole
  *
  * A card is told by its place and its ids, all of them: one that has moved, or another one at its place, is nobody's, and comes up as
  * the kernel has it. */
@@ -29,6 +30,7 @@ typedef struct Defaults {
         size_t n_wishes;
         DefaultReserve *reserves;
         size_t n_reserves;
+        bool fallback;
 } Defaults;
 
 Defaults *defaults_new(void);
@@ -41,7 +43,7 @@ int defaults_wish(Defaults *d, const char *gpu, const char *identity, bool vfio)
 /* As if nothing had been said. */
 void defaults_forget(Defaults *d, const char *gpu);
 int defaults_reserve(Defaults *d, const char *function, const char *ids, const char *driver, char *const *bridges);
-/* Copies the wishes of one, no reserves. */
+/* Copies the wishes of one, and whether they count; no reserves. */
 int defaults_copy_wishes(const Defaults *d, Defaults **ret);
 
 void defaults_write(const Defaults *d, FILE *f);
@@ -51,6 +53,13 @@ int defaults_read(const char *text, size_t size, Defaults **ret);
 int defaults_store(const char *state_dir, const Defaults *d);
 /* None at all where there is no file. */
 int defaults_load(const char *state_dir, Defaults **ret);
+
+/* Counts this boot, once, in STATE_DIR/boots. Returns how many before it, in a row, have not come to their end; that one has is
+ * said by forgetting them. */
+int defaults_count_boot(const char *state_dir);
+int defaults_forget_boots(const char *state_dir);
+/* Whether the kernel was told gpuptd=off: nothing is reserved, and no card taken, in this boot. */
+bool defaults_are_off(void);
 
 /* Their rules for udev, whole. */
 void defaults_write_rules(const Defaults *d, FILE *f);

@@ -46,6 +46,10 @@ void check_defaults(Check *c) {
                 found(c, "default.off", FINDING_WARN,
                       hintf("Take gpuptd=off off " COMMAND_LINE ", and restart the host."),
                       "gpuptd=off is on the kernel's command line: no card is taken from the host in this boot");
+        if (c->in->defaults && c->in->defaults->fallback)
+                found(c, "default.fallback", FINDING_FAIL,
+                      hintf("See what went wrong: journalctl -b -1. Then gpuptctl set-default GPU vfio once more."),
+                      "Two boots with cards reserved for VFIO did not come to their end, so all of them come up with the host now");
         for (size_t i = 0; i < c->in->n_gpus; i++)
                 check_boot(c, c->in->gpus + i);
         for (size_t i = 0; c->in->defaults && i < c->in->defaults->n_wishes; i++)

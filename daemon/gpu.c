@@ -580,6 +580,8 @@ void gpu_plan_input(const Gpu *g, const Holders *holders, PlanInput *ret) {
 bool gpu_default_is_vfio(const Gpu *g, const Defaults *d) {
         const DefaultWish *w = d ? defaults_find(d, g->address) : NULL;
 
+        if (d && d->fallback)
+                return false;
         if (w && streq_ptr(w->identity, g->identity))
                 return w->vfio;
         return g->config && streq_ptr(g->config->default_state, "vfio");

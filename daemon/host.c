@@ -6,7 +6,6 @@
 #include "host.h"
 
 #include "dbus/names.h"
-#include "util/fs.h"
 #include "util/log.h"
 #include "worker/protocol.h"
 
@@ -309,7 +308,6 @@ int host_load_config(Host *h) {
 
 /* A file that cannot be used is left alone: it may be of a later version. */
 static int load_defaults(Host *h) {
-        _cleanup_free_ char *line = NULL;
         int r;
 
         r = defaults_load(h->state_dir, &h->defaults);
@@ -317,10 +315,7 @@ static int load_defaults(Host *h) {
                 return r;
         if (r < 0)
                 log_error_errno(r, "Failed to read %s/defaults, leaving it as it is: %m", h->state_dir);
-        if (read_line_at(AT_FDCWD, "/proc/cmdline", &line) < 0)
-                return 0;
-        for (char *save = NULL, *word = strtok_r(line, " ", &save); word; word = strtok_r(NULL, " ", &save))
-                h->off = h->off || streq(word, "gpuptd=off");
+        h->off = defaults_are_off();
         return 0;
 }
 

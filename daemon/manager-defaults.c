@@ -204,8 +204,10 @@ int manager_set_default(Manager *m, const Gpu *g, bool vfio, default_handler_t h
                 r = 0;
         if (r >= 0)
                 r = w->gpu ? defaults_copy_wishes(m->host->defaults, &d) : -ENOMEM;
-        if (r >= 0)
+        if (r >= 0) {
+                d->fallback = false;
                 r = defaults_wish(d, g->address, strempty(g->identity), vfio);
+        }
         if (r >= 0)
                 r = apply(m, TAKE_PTR(d));
         if (r < 0) {
@@ -242,9 +244,12 @@ void manager_follow_defaults(Manager *m) {
                 log_error_errno(r, "Failed to note which cards are to be with VFIO from the boot on: %m");
                 return;
         }
-        m->defaults_changed = m->defaults_changed || r > 0;
+        if (m->host->defaults->fallback)
+                log_warning("The last boots with cards reserved for VFIO did not come to their end: all of them are with the host now, "
+                            "until gpuptctl set-default is told of one again.");
+        m->defaults_changed = m->defaults_changed || r > 0 || m->host->defaults->fallback;
         /* Also what is as it was is written once: the rules may have been lost. */
-        if (r > 0 || (m->host->defaults->n_reserves > 0 && !m->defaults_followed))
+        if (r > 0 || ((m->host->defaults->n_reserves > 0 || m->host->defaults->fallback) && !m->defaults_followed))
                 start_rules(m);
         m->defaults_followed = true;
 }

@@ -163,12 +163,10 @@ static int restore(const char *gpu) {
         return k;
 }
 
-static int verb_boot(char **args, size_t n) {
+static int restore_all(void) {
         _cleanup_strv_free_ char **gpus = NULL;
         int result, k;
 
-        if (n != 0)
-                return -EINVAL;
         result = xorg_record_list(GPUPT_STATE_DIR, &gpus);
         if (result < 0)
                 return complain(GPUPT_STATE_DIR, "listing", result);
@@ -177,6 +175,84 @@ static int verb_boot(char **args, size_t n) {
                 result = result < 0 ? result : k;
         }
         return result;
+}
+
+/* ---- boots that fail ---- */
+
+/* This many that have not come to their end are enough. */
+#define BOOTS_MAX 2
+
+/* One function back to whatever driver wants it, before anybody can have opened it. udev has loaded that driver's module, whatever the
+ * override said. Should the kernel not return, systemd ends the wait, and the display manager is started. */
+static void give_back(const char *function) {
+        _cleanup_free_ char *path = NULL, *driver = NULL, *unbind = NULL;
+        _cleanup_close_ int fd = -EBADF;
+        int r;
+
+        if (asprintf(&path, DEVICES "/%s", function) < 0) {
+                path = NULL;
+                return;
+        }
+        fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0)
+                return;
+        r = write_attribute_at(fd, "driver_override", "\n");
+        if (r >= 0 && readlink_base_at(fd, "driver", &driver) >= 0 && driver_is_vfio(driver))
+                r = write_attribute_at(fd, "driver/unbind", function);
+        if (r >= 0)
+                r = write_attribute_at(AT_FDCWD, "/sys/bus/pci/drivers_probe", function);
+        if (r < 0)
+                (void) complain(function, "giving it back to the host", r);
+}
+
+/* Nobody can say any more what was wanted: the screen goes before. The daemon sees it in the file, and says so. */
+static int fall_back(Defaults *d) {
+        int r;
+
+        for (size_t i = 0; i < d->n_reserves; i++)
+                give_back(d->reserves[i].function);
+        d->n_reserves = 0;
+        d->fallback = true;
+        r = defaults_store(GPUPT_STATE_DIR, d);
+        if (r >= 0)
+                r = write_rules(d);
+        if (r >= 0)
+                r = defaults_forget_boots(GPUPT_STATE_DIR);
+        printf("%i boots with cards reserved for VFIO did not come to their end: all of them are given back to the "
+               "host\n",
+               BOOTS_MAX);
+        return r < 0 ? complain(GPUPT_STATE_DIR "/defaults", "writing it", r) : 0;
+}
+
+static int count_boot(void) {
+        _cleanup_(defaults_freep) Defaults *d = NULL;
+        int r;
+
+        r = defaults_load(GPUPT_STATE_DIR, &d);
+        if (r < 0)
+                return complain(GPUPT_STATE_DIR "/defaults", "reading it", r);
+        if (d->n_reserves == 0 || defaults_are_off())
+                return 0;
+        r = defaults_count_boot(GPUPT_STATE_DIR);
+        if (r < 0)
+                return complain(GPUPT_STATE_DIR "/boots", "writing it", r);
+        return r >= BOOTS_MAX ? fall_back(d) : 0;
+}
+
+static int verb_boot(char **args, size_t n) {
+        int counted, restored;
+
+        if (n != 0)
+                return -EINVAL;
+        counted = count_boot();
+        restored = restore_all();
+        return counted < 0 ? counted : restored;
+}
+
+static int verb_booted(char **args, size_t n) {
+        int r = n == 0 ? defaults_forget_boots(GPUPT_STATE_DIR) : -EINVAL;
+
+        return r < 0 && n == 0 ? complain(GPUPT_STATE_DIR "/boots", "removing it", r) : r;
 }
 
 int main(int argc, char *argv[]) {
@@ -188,6 +264,7 @@ int main(int argc, char *argv[]) {
                 { "rules", verb_rules },
                 { "initramfs", verb_initramfs },
                 { "boot", verb_boot },
+                { "booted", verb_booted },
         };
         int r = -EINVAL;
 

@@ -159,6 +159,8 @@ const char *install_quirks(void) {
         if (!g_file_get_contents(SOURCE_ROOT "/units/60-gpuptd.hwdb", &text, NULL, NULL))
                 return "the shipped hwdb cannot be read";
         put_file(HWDB_DIR "/etc/udev/hwdb.d/60-gpuptd.hwdb", text);
+        if (g_mkdir_with_parents(HWDB_DIR "/etc/udev/rules.d", 0755) < 0)
+                return "there is no room for rules of udev";
         if (!g_spawn_sync(NULL, argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, &status, NULL) || status != 0)
                 return "systemd-hwdb does not build a hwdb";
         return mount(HWDB_DIR "/etc/udev", "/etc/udev", NULL, MS_BIND, NULL) < 0 ? "/etc/udev cannot be mounted over"

@@ -97,7 +97,7 @@ static void test_config(void) {
 
         g_assert_cmpstr(gpu_property(s, CARD, "Default"), ==, "vfio");
         /* Behind that of the start; and nothing new. */
-        g_assert_cmpstr(set_default(s, OTHER, "host"), ==, "");
+        g_assert_cmpstr(set_default(s, CARD, "vfio"), ==, "");
         g_assert_cmpuint(count_lines(rules(s), "driver_override"), ==, 2);
         g_assert_cmpstr(set_default(s, CARD, "host"), ==, "");
         g_assert_cmpstr(gpu_property(s, CARD, "Default"), ==, "host");
@@ -183,6 +183,49 @@ static void test_unreadable(void) {
         }
 }
 
+/* As gpuptd-restore.service and gpuptd-booted.service run it. */
+static void restore(const char *verb) {
+        const char *argv[] = { getenv("GPUPT_RESTORE"), verb, NULL };
+        int status;
+
+        g_assert_true(
+                g_spawn_sync(NULL, (char **) argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, NULL, NULL, &status, NULL));
+        g_assert_cmpint(status, ==, 0);
+}
+
+/* Boots that do not come to their end: the third one begins with all cards given back, and everybody says so. */
+static void test_fallback(void) {
+        g_autoptr(Scene) s = scene_new("desktop", NULL);
+
+        g_assert_cmpstr(set_default(s, CARD, "vfio"), ==, "");
+        assert_end(s, detach(s, CARD, ""), "done", "");
+        sim_daemon_kill(s->m);
+        for (unsigned boot = 0; boot < 2; boot++) {
+                g_autofree char *boots = g_strdup_printf("%u another\n", boot);
+
+                if (boot > 0)
+                        put_file("/var/lib/gpuptd/boots", boots);
+                restore("boot");
+                assert_drivers(s, "vfio-pci", CARD, AUDIO, NULL);
+                g_assert_nonnull(rules(s));
+        }
+        restore("booted");
+        g_assert_cmpint(access("/var/lib/gpuptd/boots", F_OK), ==, -1);
+
+        put_file("/var/lib/gpuptd/boots", "2 another\n");
+        restore("boot");
+        assert_drivers(s, "nouveau", CARD, NULL);
+        assert_drivers(s, "snd_hda_intel", AUDIO, NULL);
+        g_assert_null(sim_override_of(s->m, CARD));
+        g_assert_null(rules(s));
+        scene_start(s);
+        g_assert_cmpstr(gpu_property(s, CARD, "Default"), ==, "host");
+        assert_has(sim_daemon_log(s->m), "did not come to their end");
+        g_assert_cmpstr(set_default(s, CARD, "vfio"), ==, "");
+        g_assert_cmpstr(gpu_property(s, CARD, "Default"), ==, "vfio");
+        g_assert_nonnull(rules(s));
+}
+
 /* Somebody wants his screen back: nothing is taken in this boot. */
 static void test_off(void) {
         g_autoptr(Scene) s = scene_new_without_daemon("desktop");
@@ -209,6 +252,7 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/defaults/away", test_away);
         g_test_add_func("/defaults/not-written", test_not_written);
         g_test_add_func("/defaults/unreadable", test_unreadable);
+        g_test_add_func("/defaults/fallback", test_fallback);
         g_test_add_func("/defaults/off", test_off);
         return g_test_run();
 }

@@ -120,11 +120,33 @@ static void test_file(void) {
         g_assert_cmpint(g_rmdir(dir), ==, 0);
 }
 
+/* A boot counts once, whoever asks how often; "boots" of others are written as they are read. */
+static void test_boots(void) {
+        g_autofree char *dir = g_dir_make_tmp("gpuptd-test-XXXXXX", NULL), *path = g_build_filename(dir, "boots", NULL);
+
+        g_assert_cmpint(defaults_forget_boots(dir), ==, 0);
+        g_assert_cmpint(defaults_count_boot(dir), ==, 0);
+        g_assert_cmpint(defaults_count_boot(dir), ==, 0);
+        g_assert_true(g_file_set_contents(path, "1 another\n", -1, NULL));
+        g_assert_cmpint(defaults_count_boot(dir), ==, 1);
+        g_assert_cmpint(defaults_count_boot(dir), ==, 1);
+        g_assert_true(g_file_set_contents(path, "2 another\n", -1, NULL));
+        g_assert_cmpint(defaults_count_boot(dir), ==, 2);
+        g_assert_true(g_file_set_contents(path, "-1 nonsense\n", -1, NULL));
+        g_assert_cmpint(defaults_count_boot(dir), ==, 0);
+        g_assert_true(g_file_set_contents(path, "7\n", -1, NULL));
+        g_assert_cmpint(defaults_count_boot(dir), ==, 0);
+        g_assert_cmpint(defaults_forget_boots(dir), ==, 0);
+        g_assert_false(g_file_test(path, G_FILE_TEST_EXISTS));
+        g_assert_cmpint(g_rmdir(dir), ==, 0);
+}
+
 int main(int argc, char *argv[]) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/defaults/wishes", test_wishes);
         g_test_add_func("/defaults/invalid", test_invalid);
         g_test_add_func("/defaults/rules", test_rules);
         g_test_add_func("/defaults/file", test_file);
+        g_test_add_func("/defaults/boots", test_boots);
         return g_test_run();
 }

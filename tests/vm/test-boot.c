@@ -45,6 +45,29 @@ static char *rules(void) {
         return g_file_get_contents(RULES, &text, NULL, NULL) ? text : NULL;
 }
 
+static bool is_gone(const void *path) {
+        return access(path, F_OK) < 0;
+}
+
+/* In the sandbox that it really has. This boot has come to its end; one that comes after two that have not gives the card back. */
+static void fall_back(void) {
+        g_autofree char *text = NULL;
+        g_autoptr(Output) check = NULL;
+
+        wait_until(is_gone, "/var/lib/gpuptd/boots", "the boot to be at its end");
+        g_assert_true(g_file_set_contents("/var/lib/gpuptd/boots", "2 another\n", -1, NULL));
+        g_free(output_of("systemctl", "stop", "gpuptd.service", NULL));
+        g_free(output_of("systemctl", "restart", "gpuptd-restore.service", NULL));
+        assert_drivers("bochs-drm", "snd_hda_intel");
+        text = rules();
+        g_assert_null(text);
+        daemon_start();
+        gpu_wait_state(CARD, "host");
+        assert_property("Default", "host");
+        check = gpuptctl(WHO_ROOT, "check", NULL);
+        g_assert_nonnull(strstr(check->out, "default.fallback"));
+}
+
 /* The driver of the host is there, and did not get the card; a second card with the same kind of sound has its own. */
 static void test_vfio(void) {
         g_autofree char *before = rules(), *after = NULL, *boot_audio = pci_driver(BOOT_AUDIO);
@@ -67,6 +90,7 @@ static void test_vfio(void) {
         assert_drivers("vfio-pci", "vfio-pci");
         after = rules();
         g_assert_cmpstr(before, ==, after);
+        fall_back();
 }
 
 /* Somebody wants the screen back. */
