@@ -190,6 +190,18 @@ char *text_escape(const char *s) {
         return text;
 }
 
+bool text_is_clean(const char *s) {
+        uint32_t c;
+        size_t n;
+
+        for (const unsigned char *p = (const unsigned char *) s; *p; p += n) {
+                n = utf8_decode(p, &c);
+                if (n == 0 || !is_harmless(c, /* utf8= */ true))
+                        return false;
+        }
+        return true;
+}
+
 const char *timestamp_format(char buffer[static TIMESTAMP_MAX], TimeForm form, uint64_t usec) {
         time_t sec = (time_t) (usec / 1000000U);
         size_t n = 0;

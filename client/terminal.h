@@ -47,6 +47,9 @@ const char *glyph_or(const char *glyph, const char *plain);
  * of processes and units are chosen by anybody. NULL only if out of memory. */
 char *text_escape(const char *s);
 
+/* Whether there would be nothing to escape where the locale is UTF-8; the locale does not matter. */
+bool text_is_clean(const char *s);
+
 /* Local time of microseconds since the epoch, in one of the forms that are shown anywhere. */
 typedef enum TimeForm {
         TIME_FULL,                  /* "Sat 2025-03-01 12:00:00 CET" */
