@@ -55,6 +55,8 @@ static ExitStatus check(const Verb *v, const Options *o, char **args) {
                 return report_usage("Option --output cannot be used with '%s'.", v->name);
         if (o->log_option && !(v->flags & VERB_TAKES_LOG_OPTIONS))
                 return report_usage("Option --%s cannot be used with '%s'.", o->log_option, v->name);
+        if (o->guest_option && !(v->flags & VERB_TAKES_GUEST_OPTIONS))
+                return report_usage("Option --%s cannot be used with '%s', only with 'xml'.", o->guest_option, v->name);
         if (o->host && (v->flags & VERB_LOCAL_ONLY))
                 return report_usage("'%s' works on this machine only; log in there to use it.", v->name);
         if (!(v->flags & VERB_TAKES_COMMAND) && o->command && *o->command)

@@ -30,6 +30,8 @@ const OptionInfo option_table[] = {
         { "method",          'M', "NAME",   "Reset in this way and no other: flr, bus, remove-rescan …" },
         { "dry-run",         'N', NULL,     "Print the plan, change nothing" },
         { "output",          'o', "FILE",   "Write to this file; - is standard output" },
+        { "format",          'T', "NAME",   "Print one configuration: libvirt, qemu or proxmox" },
+        { "rom",             'I', "FILE",   "Name this firmware image in the configuration of the guest" },
         { "lines",           'n', "NUMBER", "How many lines of the journal to show" },
         { "follow",          'f', NULL,     "Show new journal lines as they come" },
         {},
@@ -124,6 +126,19 @@ static int take_job_option(Options *o, int code, const char *argument) {
         }
 }
 
+static int take_guest_option(Options *o, int code, const char *argument) {
+        switch (code) {
+        case 'T':
+                o->format = argument;
+                return 0;
+        case 'I':
+                o->rom = argument;
+                return 0;
+        default:
+                return take_job_option(o, code, argument);
+        }
+}
+
 static int take_option(Options *o, int code, const char *argument) {
         switch (code) {
         case 'H':
@@ -159,7 +174,7 @@ static int take_option(Options *o, int code, const char *argument) {
                 o->follow = true;
                 return 0;
         default:
-                return take_job_option(o, code, argument);
+                return take_guest_option(o, code, argument);
         }
 }
 
@@ -232,6 +247,8 @@ int options_parse(Options *o, int argc, char **argv, char ***ret_args) {
                         o->move_option = option_name(c);
                 if (strchr("nf", c) && !o->log_option)
                         o->log_option = option_name(c);
+                if (strchr("TI", c) && !o->guest_option)
+                        o->guest_option = option_name(c);
         }
 
         args = calloc((size_t) (n_own - optind) + 1, sizeof(char *));

@@ -31,6 +31,10 @@ typedef struct Options {
 
         const char *output;         /* -o, or NULL */
 
+        /* of a guest's configuration */
+        const char *format, *rom;
+        const char *guest_option;   /* as job_option */
+
         /* of the log */
         bool follow;
         bool lines_set;

@@ -41,6 +41,8 @@ const Verb verb_table[] = {
           "Check whether this host is ready for passthrough, and say what to do" },
         { "rom",     "[GPU]",          0, 1, VERB_TAKES_FORCE | VERB_TAKES_OUTPUT | VERB_LOCAL_ONLY, verb_rom,
           "Read the firmware image of a GPU" },
+        { "xml",     "[GPU]",          0, 1, VERB_TAKES_GUEST_OPTIONS, verb_xml,
+          "Print what gives a GPU to a guest: libvirt's XML, QEMU's arguments, Proxmox's command" },
         { "sleep",   "report|prepare|finish", 1, 2, 0,               verb_sleep,
           "Show what became of the last sleep; or prepare one, and finish it" },
         { "rescan",  "",               0, 0, 0,                      verb_rescan,

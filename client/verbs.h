@@ -18,6 +18,7 @@ typedef enum VerbFlags {
         VERB_TAKES_METHOD = 1 << 7,
         VERB_IS_OPERATION = 1 << 8,         /* has a plan, which takes the same options */
         VERB_TAKES_OPERATION = 1 << 9,      /* as its first word: it takes the options of that */
+        VERB_TAKES_GUEST_OPTIONS = 1 << 10, /* how a guest is configured */
 } VerbFlags;
 
 typedef struct Verb {
@@ -48,6 +49,7 @@ int verb_monitor(Client *c, char **args);
 int verb_log(Client *c, char **args);
 int verb_check(Client *c, char **args);
 int verb_rom(Client *c, char **args);
+int verb_xml(Client *c, char **args);
 int verb_sleep(Client *c, char **args);
 int verb_rescan(Client *c, char **args);
 int verb_reload(Client *c, char **args);

@@ -10,10 +10,10 @@ _gpuptctl_jobs() {
 }
 
 _gpuptctl() {
-        local verbs='list status groups holders detach attach reset recover plan run jobs cancel monitor log check rom sleep rescan reload'
+        local verbs='list status groups holders detach attach reset recover plan run jobs cancel monitor log check rom xml sleep rescan reload'
         local options='--help --version --host= --json= --no-pager --no-legend --no-ask-password --no-block --quiet
                        --force --disrupt-session --wait= --functions= --driver= --access= --method= --dry-run --output=
-                       --lines= --follow -h -H -j -q -o -n -f'
+                       --format= --rom= --lines= --follow -h -H -j -q -o -n -f'
         local methods='wake flr af_flr device_specific acpi pm bus subordinate remove-rescan driver bridge slot
                        power-cycle suspend-cycle'
         local cur prev words cword word verb='' operation='' choices='' i
@@ -28,7 +28,7 @@ _gpuptctl() {
                         return
                 fi
                 case $word in
-                -H|--host|-n|--lines|-o|--output|--json|--wait|--functions|--driver|--access|--method)
+                -H|--host|-n|--lines|-o|--output|--format|--rom|--json|--wait|--functions|--driver|--access|--method)
                         ((i++))
                         ;;
                 -*)
@@ -55,7 +55,11 @@ _gpuptctl() {
                 mapfile -t COMPREPLY < <(compgen -W "$methods" -- "$cur")
                 return
                 ;;
-        -o|--output)
+        --format)
+                mapfile -t COMPREPLY < <(compgen -W 'libvirt qemu proxmox' -- "$cur")
+                return
+                ;;
+        -o|--output|--rom)
                 _filedir
                 return
                 ;;
@@ -74,10 +78,15 @@ _gpuptctl() {
                 mapfile -t COMPREPLY < <(compgen -W "$methods" -P --method= -- "${cur#*=}")
                 return
                 ;;
-        --output=*)
+        --format=*)
+                mapfile -t COMPREPLY < <(compgen -W 'libvirt qemu proxmox' -P --format= -- "${cur#*=}")
+                return
+                ;;
+        --output=*|--rom=*)
+                word=${cur%%=*}
                 cur=${cur#*=}
                 _filedir
-                COMPREPLY=("${COMPREPLY[@]/#/--output=}")
+                COMPREPLY=("${COMPREPLY[@]/#/$word=}")
                 return
                 ;;
         --*=*)
@@ -101,7 +110,7 @@ _gpuptctl() {
                         choices=$(_gpuptctl_gpus)
                 fi
                 ;;
-        status|holders|detach|attach|reset|recover|run|log|rom)
+        status|holders|detach|attach|reset|recover|run|log|rom|xml)
                 [[ -z $operation ]] && choices=$(_gpuptctl_gpus)
                 ;;
         sleep)

@@ -18,6 +18,7 @@
 
 #include "dbus/errors.h"
 #include "dbus/names.h"
+#include "tests/unit/mock-card.h"
 #include "tests/unit/mock-sleep.h"
 #include "util/cleanup.h"
 
@@ -216,6 +217,8 @@ static int gpu_get(sd_bus *bus, const char *path, const char *interface, const c
         Mock *m = userdata;
         MockGpu *gpu = streq(path, m->gpus[0].path) ? &m->gpus[0] : &m->gpus[1];
 
+        if (gpu == m->gpus && mock_card_has(m->script->card, property))
+                return mock_card_append(reply, m->script->card, property);
         if (streq(property, "Address"))
                 return sd_bus_message_append(reply, "s", gpu->address);
         if (streq(property, "Name"))
@@ -226,6 +229,10 @@ static int gpu_get(sd_bus *bus, const char *path, const char *interface, const c
                 return sd_bus_message_append(reply, "q", 0x10de);
         if (streq(property, "DeviceId"))
                 return sd_bus_message_append(reply, "q", 0x1c82);
+        if (streq(property, "Class"))
+                return sd_bus_message_append(reply, "u", 0x030000);
+        if (startswith(property, "Subsystem"))
+                return sd_bus_message_append(reply, "q", 0);
         if (streq(property, "BootVga"))
                 return sd_bus_message_append(reply, "b", gpu == m->gpus);
         if (streq(property, "State"))
@@ -390,6 +397,9 @@ static const sd_bus_vtable gpu_vtable[] = {
         SD_BUS_PROPERTY("Name", "s", gpu_get, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("VendorId", "q", gpu_get, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("DeviceId", "q", gpu_get, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("SubsystemVendorId", "q", gpu_get, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("SubsystemId", "q", gpu_get, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("Class", "u", gpu_get, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("BootVga", "b", gpu_get, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("State", "s", gpu_get, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Driver", "s", gpu_get, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
@@ -430,6 +440,11 @@ static int manager_get_gpu(sd_bus_message *message, void *userdata, sd_bus_error
 }
 
 static int manager_list_groups(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {
+        Mock *m = userdata;
+
+        if (m->script->card == MOCK_CARD_APU)
+                return sd_bus_reply_method_return(message, "aa{sv}", 2, 2, "address", "s", MOCK_FIRST, "vendor", "q", 0x1002,
+                                                  2, "address", "s", "0000:01:00.2", "vendor", "q", 0x1022);
         return sd_bus_reply_method_return(message, "aa{sv}", 3,
                                           7, "address", "s", "0000:01:00.0", "vendor", "q", 0x10de,
                                           "device", "q", 0x1c82, "driver", "s", "nouveau", "group", "i", 2,

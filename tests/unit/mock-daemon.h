@@ -21,6 +21,21 @@ typedef enum MockPace {
         MOCK_NEVER_ANSWER,          /* the method call gets no answer, as when polkit waits for a password */
 } MockPace;
 
+/* What the first GPU is. */
+typedef enum MockCard {
+        MOCK_CARD_PLAIN,
+        MOCK_CARD_FOUR,             /* four functions */
+        MOCK_CARD_APU,              /* graphics of an AMD processor, the boot VGA */
+        MOCK_CARD_RADEON,           /* of AMD, but no APU; its sound has a lower address */
+        MOCK_CARD_LAPTOP,           /* no VGA, and with subsystem ids */
+        MOCK_CARD_HOSTILE,          /* its name wants out of every language */
+        MOCK_CARD_SENSELESS,        /* the address of a function is none */
+        MOCK_CARD_TWICE,            /* two functions with the same address */
+        MOCK_CARD_HEADLESS,         /* the display is not among the functions */
+        MOCK_CARD_NINE,             /* nine functions */
+        MOCK_CARD_ABSENT,           /* not on the bus, and nothing is known of it */
+} MockCard;
+
 /* What ReadRom answers with. */
 typedef enum MockRom {
         MOCK_ROM_GOOD,              /* an image of MOCK_ROM_SIZE bytes for the card */
@@ -65,6 +80,7 @@ typedef struct MockScript {
         bool check_fails;           /* Check finds something that fails */
         bool challenge;             /* Reload wants to ask for a password */
         bool lie;                   /* another connection sends a JobRemoved of its own before each job ends */
+        MockCard card;
         MockRom rom;
         MockSleep sleep;
         const char *sleep_error;    /* error name that answers PrepareSleep and FinishSleep, or NULL */
