@@ -29,7 +29,7 @@ const OptionInfo option_table[] = {
         { "access",          'C', "WHO",    "Who may open the VFIO nodes: none or caller" },
         { "method",          'M', "NAME",   "Reset in this way and no other: flr, bus, remove-rescan …" },
         { "dry-run",         'N', NULL,     "Print the plan, change nothing" },
-        { "output",          'o', "FILE",   "Write to this file; - is standard output" },
+        { "output",          'o', "FILE",   "Write to this file, or directory; - is standard output" },
         { "format",          'T', "NAME",   "Print one configuration: libvirt, qemu or proxmox" },
         { "rom",             'I', "FILE",   "Name this firmware image in the configuration of the guest" },
         { "lines",           'n', "NUMBER", "How many lines of the journal to show" },

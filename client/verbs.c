@@ -43,6 +43,8 @@ const Verb verb_table[] = {
           "Read the firmware image of a GPU" },
         { "xml",     "[GPU]",          0, 1, VERB_TAKES_GUEST_OPTIONS, verb_xml,
           "Print what gives a GPU to a guest: libvirt's XML, QEMU's arguments, Proxmox's command" },
+        { "guest-script", "[GPU]",     0, 1, VERB_TAKES_FORCE | VERB_TAKES_OUTPUT, verb_guest_script,
+          "Write scripts for a Windows guest that let go of a GPU before it shuts down" },
         { "sleep",   "report|prepare|finish", 1, 2, 0,               verb_sleep,
           "Show what became of the last sleep; or prepare one, and finish it" },
         { "rescan",  "",               0, 0, 0,                      verb_rescan,

@@ -9,7 +9,7 @@ function __gpuptctl_jobs
     gpuptctl jobs --no-legend --no-pager 2>/dev/null | string replace -r '^\s*(\d+)\s+' '$1\t'
 end
 
-set -l verbs list status groups holders detach attach reset recover plan run jobs cancel monitor log check rom xml sleep rescan reload
+set -l verbs list status groups holders detach attach reset recover plan run jobs cancel monitor log check rom xml guest-script sleep rescan reload
 
 complete -c gpuptctl -f
 
@@ -30,11 +30,12 @@ complete -c gpuptctl -n "not __fish_seen_subcommand_from $verbs" -a log -d 'Show
 complete -c gpuptctl -n "not __fish_seen_subcommand_from $verbs" -a check -d 'Check whether this host is ready'
 complete -c gpuptctl -n "not __fish_seen_subcommand_from $verbs" -a rom -d 'Read the firmware image of a GPU'
 complete -c gpuptctl -n "not __fish_seen_subcommand_from $verbs" -a xml -d 'Print what gives a GPU to a guest'
+complete -c gpuptctl -n "not __fish_seen_subcommand_from $verbs" -a guest-script -d 'Write scripts for a Windows guest'
 complete -c gpuptctl -n "not __fish_seen_subcommand_from $verbs" -a sleep -d 'Show what became of the last sleep, or prepare or finish one'
 complete -c gpuptctl -n "not __fish_seen_subcommand_from $verbs" -a rescan -d 'Have gpuptd read all GPUs again'
 complete -c gpuptctl -n "not __fish_seen_subcommand_from $verbs" -a reload -d 'Have gpuptd read its configuration again'
 
-complete -c gpuptctl -n '__fish_seen_subcommand_from status holders detach attach reset recover run log rom xml' -a '(__gpuptctl_gpus)'
+complete -c gpuptctl -n '__fish_seen_subcommand_from status holders detach attach reset recover run log rom xml guest-script' -a '(__gpuptctl_gpus)'
 complete -c gpuptctl -n '__fish_seen_subcommand_from plan; and not __fish_seen_subcommand_from detach attach reset recover' -a 'detach attach reset recover'
 complete -c gpuptctl -n '__fish_seen_subcommand_from sleep; and not __fish_seen_subcommand_from report prepare finish' -a 'report prepare finish'
 complete -c gpuptctl -n '__fish_seen_subcommand_from sleep; and __fish_seen_subcommand_from prepare' -a 'suspend hibernate hybrid-sleep suspend-then-hibernate'
@@ -59,7 +60,7 @@ complete -c gpuptctl -l driver -x -d 'Bind to this driver'
 complete -c gpuptctl -l access -x -a 'none caller' -d 'Who may open the VFIO nodes'
 complete -c gpuptctl -l method -x -a 'wake flr af_flr device_specific acpi pm bus subordinate remove-rescan driver bridge slot power-cycle suspend-cycle' -d 'Reset in this way'
 complete -c gpuptctl -l dry-run -d 'Print the plan, change nothing'
-complete -c gpuptctl -s o -l output -r -F -d 'Write to this file'
+complete -c gpuptctl -s o -l output -r -F -d 'Write to this file or directory'
 complete -c gpuptctl -l format -x -a 'libvirt qemu proxmox' -d 'Print one configuration'
 complete -c gpuptctl -l rom -r -F -d 'Name this firmware image'
 complete -c gpuptctl -s n -l lines -x -d 'How many lines of the journal'

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* test-client-guest: what is written for the guest that gets a card: its configuration. Others parse all of
+/* test-client-guest: what is written for the guest that gets a card: its configuration and its scripts. Others parse all of
  * it, so it is compared to the letter, and names of somebody else's making are in it as little as can be. */
+
+#include <glib/gstdio.h>
+#include <sys/stat.h>
 
 #include "tests/unit/client-fixture.h"
 
@@ -194,7 +197,8 @@ static void test_rom_refused(Fixture *f, gconstpointer data) {
                                              "xml --rom='/a\033[31m'", "xml --rom='/a\342\200\256b'", "xml --rom='/a\377'",
                                              "xml --rom=/a,b", "xml --format=proxmox '--rom=/a;b'", "xml --format=xen",
                                              "xml --format=", "xml 01:00.0 01:00.0", "xml --force", "xml -o x", "list --rom=/a", "rom --format=qemu",
-                                             "xml --wait=3" };
+                                             "xml --wait=3", "guest-script --rom=/a", "guest-script --output=",
+                                             "guest-script --dry-run" };
 
         for (size_t i = 0; i < G_N_ELEMENTS(lines); i++) {
                 g_assert_cmpint(client(f, lines[i]), ==, EXIT_USAGE);
@@ -206,17 +210,189 @@ static void test_rom_refused(Fixture *f, gconstpointer data) {
 
 /* What the daemon says is not believed, whatever it is. */
 static void test_not_believed(Fixture *f, gconstpointer data) {
-        g_assert_cmpint(client(f, "xml"), ==, EXIT_FAILED);
-        g_assert_cmpstr(f->out, ==, "");
-        assert_has(f->err, data == &nine ? "has more than 8 functions" : "makes no sense");
+        static const char *const lines[] = { "xml", "guest-script" };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(lines); i++) {
+                g_assert_cmpint(client(f, lines[i]), ==, EXIT_FAILED);
+                g_assert_cmpstr(f->out, ==, "");
+                assert_has(f->err, data == &nine ? "has more than 8 functions" : "makes no sense");
+        }
 }
 
 static void test_no_gpu(Fixture *f, gconstpointer data) {
         g_assert_cmpint(client(f, "xml 09:00.0"), ==, EXIT_NO_SUCH_GPU);
+        g_assert_cmpint(client(f, "guest-script 09:00.0"), ==, EXIT_NO_SUCH_GPU);
         g_assert_cmpint(client(f, "xml"), ==, EXIT_USAGE);
         assert_has(f->err, "Which GPU?");
         kill_daemon(f);
         g_assert_cmpint(client(f, "xml 01:00.0"), ==, EXIT_NO_DAEMON);
+}
+
+/* ---- guest-script ---- */
+
+static const char *const names[] = { "README.txt", "install.ps1", "uninstall.ps1", "enable-gpu.ps1", "disable-gpu.ps1" };
+
+static char *path_in(const Fixture *f, const char *name) {
+        return g_build_filename(f->dir, name, NULL);
+}
+
+static char *read_script(const Fixture *f, const char *directory, const char *name) {
+        g_autofree char *path = g_build_filename(f->dir, directory, name, NULL);
+        g_autoptr(GError) error = NULL;
+        char *text = NULL;
+
+        g_assert_true(g_file_get_contents(path, &text, NULL, &error));
+        g_assert_no_error(error);
+        return text;
+}
+
+static int write_scripts(Fixture *f, const char *directory, const char *options) {
+        g_autofree char *line = g_strdup_printf("guest-script %s --output=%s/%s", options, f->dir, directory);
+
+        return client(f, line);
+}
+
+static unsigned entries_of(const char *path) {
+        g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+        unsigned n = 0;
+
+        g_assert_nonnull(dir);
+        while (g_dir_read_name(dir))
+                n++;
+        return n;
+}
+
+static void remove_scripts(const Fixture *f, const char *directory) {
+        g_autofree char *path = path_in(f, directory);
+
+        for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+                g_autofree char *file = g_build_filename(path, names[i], NULL);
+
+                (void) g_unlink(file);
+        }
+        g_assert_cmpint(g_rmdir(path), ==, 0);
+}
+
+/* Every line ends as on Windows, and nothing is there that needs an encoding. */
+static void assert_windows_text(const char *text) {
+        g_assert_true(g_str_has_suffix(text, "\r\n"));
+        for (const char *p = text; *p; p++) {
+                g_assert_true(*p == '\r' || *p == '\n' || (*p >= ' ' && *p < 0x7f));
+                if (*p == '\n')
+                        g_assert_true(p > text && p[-1] == '\r');
+                if (*p == '\r')
+                        g_assert_cmpint(p[1], ==, '\n');
+        }
+}
+
+static void test_scripts(Fixture *f, gconstpointer data) {
+        g_autofree char *path = path_in(f, "new"), *file = g_build_filename(path, "install.ps1", NULL);
+        GStatBuf st;
+
+        (void) umask(0022);
+        g_assert_cmpint(write_scripts(f, "new", ""), ==, EXIT_DONE);
+        g_assert_cmpstr(f->err, ==, "");
+        assert_has(f->out, "/new/enable-gpu.ps1\n");
+        g_assert_cmpuint(entries_of(path), ==, G_N_ELEMENTS(names));
+        g_assert_cmpuint(entries_of(f->dir), ==, 1);
+        g_assert_cmpint(g_stat(path, &st), ==, 0);
+        g_assert_cmpint(st.st_mode & 07777, ==, 0755);
+        g_assert_cmpint(g_stat(file, &st), ==, 0);
+        g_assert_cmpint(st.st_mode & 07777, ==, 0644);
+        for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+                g_autofree char *text = read_script(f, "new", names[i]);
+
+                assert_windows_text(text);
+        }
+        remove_scripts(f, "new");
+}
+
+/* The display is the first to come and the last to go. */
+static void test_scripts_order(Fixture *f, gconstpointer data) {
+        g_autofree char *enable = NULL, *disable = NULL, *install = NULL;
+
+        g_assert_cmpint(write_scripts(f, "new", "-q"), ==, EXIT_DONE);
+        enable = read_script(f, "new", "enable-gpu.ps1");
+        assert_has(enable, "$patterns = @(\r\n    'PCI\\VEN_1002&DEV_1900*'\r\n    'PCI\\VEN_1002&DEV_1640*'\r\n"
+                           "    'HDAUDIO\\FUNC_01&VEN_1002*'\r\n)\r\n");
+        assert_has(enable, "Enable-PnpDevice -InstanceId $id -Confirm:$false");
+        disable = read_script(f, "new", "disable-gpu.ps1");
+        assert_has(disable, "$patterns = @(\r\n    'HDAUDIO\\FUNC_01&VEN_1002*'\r\n    'PCI\\VEN_1002&DEV_1640*'\r\n"
+                            "    'PCI\\VEN_1002&DEV_1900*'\r\n)\r\n");
+        assert_has(disable, "Disable-PnpDevice -InstanceId $id -Confirm:$false");
+        install = read_script(f, "new", "install.ps1");
+        assert_has(install, "$name = 'gpuptd-1002-1900'\r\n");
+        assert_has(install, "-AtStartup");
+        remove_scripts(f, "new");
+}
+
+/* Which devices a card has there, as the readme lists them. */
+static void test_scripts_printed(Fixture *f, gconstpointer data) {
+        assert_has(output_of(f, "guest-script"),
+                   "    PCI\\VEN_10DE&DEV_1E87*\n    PCI\\VEN_10DE&DEV_10F8*\n    PCI\\VEN_10DE&DEV_1AD8*\n"
+                   "    PCI\\VEN_10DE&DEV_1AD9*\n    HDAUDIO\\FUNC_01&VEN_10DE*\n\n");
+        assert_has_not(f->out, "\r");
+        assert_has(f->out, "======== README.txt ========\n"
+                           "Scripts for the Windows guest that has NVIDIA TU104 [GeForce RTX 2080]\n");
+        assert_has(f->out, "\n======== disable-gpu.ps1 ========\n# disable-gpu.ps1: ");
+        (void) output_of(f, "guest-script -o -");
+        assert_has(f->out, "======== install.ps1 ========\n");
+}
+
+/* What is there stays unless one says otherwise, and a failure leaves nothing behind. */
+static void test_scripts_exist(Fixture *f, gconstpointer data) {
+        g_autofree char *path = path_in(f, "old"), *mine = g_build_filename(path, "install.ps1", NULL),
+                        *other = g_build_filename(path, "notes", NULL), *text = NULL;
+
+        g_assert_cmpint(g_mkdir(path, 0700), ==, 0);
+        g_assert_cmpint(write_scripts(f, "old///", "-q"), ==, EXIT_DONE); /* an empty one is as good as none */
+        g_assert_cmpstr(f->out, ==, "");
+        g_assert_true(g_file_set_contents(mine, "mine", -1, NULL));
+        g_assert_true(g_file_set_contents(other, "mine", -1, NULL));
+
+        g_assert_cmpint(write_scripts(f, "old", ""), ==, EXIT_FAILED);
+        assert_has(f->err, "With --force");
+        g_assert_true(g_file_get_contents(mine, &text, NULL, NULL));
+        g_assert_cmpstr(text, ==, "mine");
+        g_assert_cmpuint(entries_of(f->dir), ==, 1);
+
+        g_assert_cmpint(write_scripts(f, "old", "--force"), ==, EXIT_DONE);
+        g_free(text);
+        text = read_script(f, "old", "install.ps1");
+        assert_has(text, "gpuptd-10de-1e87");
+        g_assert_cmpuint(entries_of(path), ==, G_N_ELEMENTS(names) + 1);
+
+        /* one of them cannot be replaced */
+        (void) g_unlink(mine);
+        g_assert_cmpint(g_mkdir(mine, 0700), ==, 0);
+        g_assert_cmpint(write_scripts(f, "old", "--force"), ==, EXIT_FAILED);
+        g_assert_cmpuint(entries_of(path), ==, G_N_ELEMENTS(names) + 1);
+        g_assert_cmpint(g_rmdir(mine), ==, 0);
+        (void) g_unlink(other);
+        remove_scripts(f, "old");
+}
+
+/* One whose ids nobody knows cannot be found in a guest. */
+static void test_scripts_absent(Fixture *f, gconstpointer data) {
+        g_assert_cmpint(client(f, "guest-script"), ==, EXIT_FAILED);
+        assert_has(f->err, "The ids of 0000:01:00.0 are not known");
+        g_assert_cmpstr(f->out, ==, "");
+}
+
+static void test_scripts_nowhere(Fixture *f, gconstpointer data) {
+        g_autofree char *file = path_in(f, "file");
+
+        g_assert_cmpint(write_scripts(f, "no/such/directory", ""), ==, EXIT_FAILED);
+        assert_has(f->err, "Cannot write the scripts to ");
+        g_assert_true(g_file_set_contents(file, "mine", -1, NULL));
+        g_assert_cmpint(write_scripts(f, "file", ""), ==, EXIT_FAILED);
+        g_assert_cmpint(write_scripts(f, "file", "--force"), ==, EXIT_FAILED);
+        g_assert_cmpuint(entries_of(f->dir), ==, 1);
+        (void) g_unlink(file);
+
+        /* not for root, either */
+        g_assert_cmpint(client(f, "guest-script --output=/sys/scripts"), ==, EXIT_FAILED);
+        assert_has(f->err, "Cannot write the scripts to /sys/scripts: ");
 }
 
 /* ---- a name that is none ---- */
@@ -225,7 +401,7 @@ static void test_no_gpu(Fixture *f, gconstpointer data) {
 
 /* In the place of the name alone, and nothing of it works there. */
 static void test_hostile(Fixture *f, gconstpointer data) {
-        g_autoptr(GString) expected = g_string_new(FOUR_XML);
+        g_autoptr(GString) expected = g_string_new(FOUR_XML), scripts = NULL;
         g_autofree char *mark = g_strdup("NVIDIA TU104 [GeForce RTX 2080]");
 
         g_assert_cmpuint(g_string_replace(expected, mark, HARMLESS, 0), ==, 1);
@@ -234,6 +410,11 @@ static void test_hostile(Fixture *f, gconstpointer data) {
         g_assert_cmpstr(output_of(f, "xml --format=qemu"), ==, FOUR_QEMU);
         g_assert_cmpstr(output_of(f, "xml --format=proxmox"), ==, FOUR_QM);
 
+        scripts = g_string_new(output_of(f, "guest-script"));
+        g_assert_cmpuint(g_string_replace(scripts, "\n# For the guest that has " HARMLESS ", 0000:01:00.0 in the host.\n", "", 0),
+                         ==, G_N_ELEMENTS(names) - 1);
+        g_assert_cmpuint(g_string_replace(scripts, "guest that has " HARMLESS "\n", "", 0), ==, 1);
+        assert_has_not(scripts->str, "Evil");
         assert_has_not(f->out, "\033");
 }
 
@@ -252,7 +433,13 @@ static void add_cases(void) {
         add("xml/headless", &headless, test_not_believed);
         add("xml/nine", &nine, test_not_believed);
         add("xml/no-gpu", &two, test_no_gpu);
-        add("xml/hostile", &hostile, test_hostile);
+        add("guest-script/files", &apu, test_scripts);
+        add("guest-script/order", &apu, test_scripts_order);
+        add("guest-script/printed", &four, test_scripts_printed);
+        add("guest-script/exist", &four, test_scripts_exist);
+        add("guest-script/nowhere", &four, test_scripts_nowhere);
+        add("guest-script/absent", &absent, test_scripts_absent);
+        add("guest-script/hostile", &hostile, test_hostile);
 }
 
 int main(int argc, char **argv) {
