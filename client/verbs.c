@@ -45,6 +45,8 @@ const Verb verb_table[] = {
           "Print what gives a GPU to a guest: libvirt's XML, QEMU's arguments, Proxmox's command" },
         { "guest-script", "[GPU]",     0, 1, VERB_TAKES_FORCE | VERB_TAKES_OUTPUT, verb_guest_script,
           "Write scripts for a Windows guest that let go of a GPU before it shuts down" },
+        { "set-default", "GPU host|vfio", 2, 2, 0,                   verb_set_default,
+          "Say where a GPU is to be from the next boot on" },
         { "sleep",   "report|prepare|finish", 1, 2, 0,               verb_sleep,
           "Show what became of the last sleep; or prepare one, and finish it" },
         { "rescan",  "",               0, 0, 0,                      verb_rescan,

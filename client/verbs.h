@@ -51,6 +51,7 @@ int verb_check(Client *c, char **args);
 int verb_rom(Client *c, char **args);
 int verb_xml(Client *c, char **args);
 int verb_guest_script(Client *c, char **args);
+int verb_set_default(Client *c, char **args);
 int verb_sleep(Client *c, char **args);
 int verb_rescan(Client *c, char **args);
 int verb_reload(Client *c, char **args);

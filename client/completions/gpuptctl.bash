@@ -10,7 +10,7 @@ _gpuptctl_jobs() {
 }
 
 _gpuptctl() {
-        local verbs='list status groups holders detach attach reset recover plan run jobs cancel monitor log check rom xml guest-script sleep rescan reload'
+        local verbs='list status groups holders detach attach reset recover plan run jobs cancel monitor log check rom xml guest-script set-default sleep rescan reload'
         local options='--help --version --host= --json= --no-pager --no-legend --no-ask-password --no-block --quiet
                        --force --disrupt-session --wait= --functions= --driver= --access= --method= --dry-run --output=
                        --format= --rom= --lines= --follow -h -H -j -q -o -n -f'
@@ -112,6 +112,13 @@ _gpuptctl() {
                 ;;
         status|holders|detach|attach|reset|recover|run|log|rom|xml|guest-script)
                 [[ -z $operation ]] && choices=$(_gpuptctl_gpus)
+                ;;
+        set-default)
+                if [[ -z $operation ]]; then
+                        choices=$(_gpuptctl_gpus)
+                else
+                        choices='host vfio'
+                fi
                 ;;
         sleep)
                 if [[ -z $operation ]]; then

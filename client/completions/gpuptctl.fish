@@ -9,7 +9,7 @@ function __gpuptctl_jobs
     gpuptctl jobs --no-legend --no-pager 2>/dev/null | string replace -r '^\s*(\d+)\s+' '$1\t'
 end
 
-set -l verbs list status groups holders detach attach reset recover plan run jobs cancel monitor log check rom xml guest-script sleep rescan reload
+set -l verbs list status groups holders detach attach reset recover plan run jobs cancel monitor log check rom xml guest-script set-default sleep rescan reload
 
 complete -c gpuptctl -f
 
@@ -31,11 +31,13 @@ complete -c gpuptctl -n "not __fish_seen_subcommand_from $verbs" -a check -d 'Ch
 complete -c gpuptctl -n "not __fish_seen_subcommand_from $verbs" -a rom -d 'Read the firmware image of a GPU'
 complete -c gpuptctl -n "not __fish_seen_subcommand_from $verbs" -a xml -d 'Print what gives a GPU to a guest'
 complete -c gpuptctl -n "not __fish_seen_subcommand_from $verbs" -a guest-script -d 'Write scripts for a Windows guest'
+complete -c gpuptctl -n "not __fish_seen_subcommand_from $verbs" -a set-default -d 'Say where a GPU is to be from the next boot on'
 complete -c gpuptctl -n "not __fish_seen_subcommand_from $verbs" -a sleep -d 'Show what became of the last sleep, or prepare or finish one'
 complete -c gpuptctl -n "not __fish_seen_subcommand_from $verbs" -a rescan -d 'Have gpuptd read all GPUs again'
 complete -c gpuptctl -n "not __fish_seen_subcommand_from $verbs" -a reload -d 'Have gpuptd read its configuration again'
 
 complete -c gpuptctl -n '__fish_seen_subcommand_from status holders detach attach reset recover run log rom xml guest-script' -a '(__gpuptctl_gpus)'
+complete -c gpuptctl -n '__fish_seen_subcommand_from set-default; and not __fish_seen_subcommand_from host vfio' -a '(__gpuptctl_gpus) host vfio'
 complete -c gpuptctl -n '__fish_seen_subcommand_from plan; and not __fish_seen_subcommand_from detach attach reset recover' -a 'detach attach reset recover'
 complete -c gpuptctl -n '__fish_seen_subcommand_from sleep; and not __fish_seen_subcommand_from report prepare finish' -a 'report prepare finish'
 complete -c gpuptctl -n '__fish_seen_subcommand_from sleep; and __fish_seen_subcommand_from prepare' -a 'suspend hibernate hybrid-sleep suspend-then-hibernate'

@@ -391,6 +391,19 @@ static int gpu_read_rom(sd_bus_message *message, void *userdata, sd_bus_error *r
         return sd_bus_reply_method_return(message, "h", fd);
 }
 
+/* Only "vfio" can be had. */
+static int gpu_set_default(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {
+        const char *state;
+        int r;
+
+        r = sd_bus_message_read(message, "s", &state);
+        if (r < 0)
+                return r;
+        if (!streq(state, "vfio"))
+                return sd_bus_error_set(ret_error, GPUPT_ERROR_FAILED, "The rule cannot be written.");
+        return sd_bus_reply_method_return(message, NULL);
+}
+
 static const sd_bus_vtable gpu_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_PROPERTY("Address", "s", gpu_get, 0, SD_BUS_VTABLE_PROPERTY_CONST),
@@ -420,6 +433,7 @@ static const sd_bus_vtable gpu_vtable[] = {
         SD_BUS_METHOD("Acquire", "a{sv}", "ho", gpu_acquire, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("Plan", "sa{sv}", "a(sss)", gpu_plan, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("ListHolders", NULL, "aa{sv}", gpu_list_holders, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD("SetDefault", "s", NULL, gpu_set_default, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("ReadRom", "a{sv}", "h", gpu_read_rom, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_VTABLE_END,
 };

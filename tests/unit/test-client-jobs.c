@@ -153,6 +153,18 @@ static void test_interactive(Fixture *f, gconstpointer data) {
         assert_has(f->err, "Hint: ");
 }
 
+static void test_set_default(Fixture *f, gconstpointer data) {
+        g_assert_cmpint(client(f, "set-default " MOCK_FIRST " vfio"), ==, EXIT_DONE);
+        assert_has(f->out, MOCK_FIRST ": from the next boot on it is with VFIO.");
+        g_assert_cmpint(client(f, "set-default " MOCK_FIRST " vfio --quiet"), ==, EXIT_DONE);
+        g_assert_cmpstr(f->out, ==, "");
+        g_assert_cmpint(client(f, "set-default " MOCK_FIRST " host"), ==, EXIT_FAILED);
+        assert_has(f->err, "The rule cannot be written.");
+        g_assert_cmpint(client(f, "set-default " MOCK_FIRST " both"), ==, EXIT_USAGE);
+        g_assert_cmpint(client(f, "set-default " MOCK_FIRST), ==, EXIT_USAGE);
+        g_assert_cmpint(client(f, "set-default 0000:99:00.0 vfio"), ==, EXIT_NO_SUCH_GPU);
+}
+
 static void test_cancel_verb(Fixture *f, gconstpointer data) {
         Running detach;
         json_object *jobs;
@@ -301,6 +313,7 @@ static void add_cases(void) {
         add("job/not-cured", &script_not_cured, test_not_cured);
         add("job/liar", &liar, test_liar);
         add("job/interactive", &challenge, test_interactive);
+        add("job/set-default", &one, test_set_default);
         add("job/cancel", &hangs, test_cancel_verb);
         add("job/interrupt", &hangs, test_interrupt);
         add("job/interrupt-twice", &hangs_for_good, test_interrupt_twice);
