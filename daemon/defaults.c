@@ -26,19 +26,25 @@ static void wish_done(DefaultWish *w) {
         free(w->identity);
 }
 
-Defaults *defaults_free(Defaults *d) {
-        if (!d)
-                return NULL;
-        for (size_t i = 0; i < d->n_wishes; i++)
-                wish_done(d->wishes + i);
+void defaults_drop_reserves(Defaults *d) {
         for (size_t i = 0; i < d->n_reserves; i++) {
                 free(d->reserves[i].function);
                 free(d->reserves[i].ids);
                 free(d->reserves[i].driver);
                 strv_free(d->reserves[i].bridges);
         }
-        free(d->wishes);
         free(d->reserves);
+        d->reserves = NULL;
+        d->n_reserves = 0;
+}
+
+Defaults *defaults_free(Defaults *d) {
+        if (!d)
+                return NULL;
+        for (size_t i = 0; i < d->n_wishes; i++)
+                wish_done(d->wishes + i);
+        defaults_drop_reserves(d);
+        free(d->wishes);
         free(d);
         return NULL;
 }

@@ -43,6 +43,7 @@ int defaults_wish(Defaults *d, const char *gpu, const char *identity, bool vfio)
 /* As if nothing had been said. */
 void defaults_forget(Defaults *d, const char *gpu);
 int defaults_reserve(Defaults *d, const char *function, const char *ids, const char *driver, char *const *bridges);
+void defaults_drop_reserves(Defaults *d);
 /* Copies the wishes of one, and whether they count; no reserves. */
 int defaults_copy_wishes(const Defaults *d, Defaults **ret);
 

@@ -211,7 +211,7 @@ static int fall_back(Defaults *d) {
 
         for (size_t i = 0; i < d->n_reserves; i++)
                 give_back(d->reserves[i].function);
-        d->n_reserves = 0;
+        defaults_drop_reserves(d);
         d->fallback = true;
         r = defaults_store(GPUPT_STATE_DIR, d);
         if (r >= 0)

@@ -202,7 +202,7 @@ static void test_caller_gone(void) {
         call = call_later(s, terminal, "Detach", CARD, "disrupt-session", false);
         g_assert_cmpstr(pending_wait(call), ==, "");
         sim_fault_wait(s->m, fault);
-        sd_bus_close(terminal);
+        sd_bus_close_unref(terminal);
         sim_fault_release(s->m, fault);
         wait_state(s, CARD, "detached");
         assert_ended(s, &d);
