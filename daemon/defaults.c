@@ -60,14 +60,6 @@ const DefaultWish *defaults_find(const Defaults *d, const char *gpu) {
         return find(d, gpu);
 }
 
-/* "10de:2204:1458:403b", in small letters as the kernel writes them. */
-static bool ids_valid(const char *s) {
-        for (size_t i = 0; i < 19; i++)
-                if (i % 5 == 4 ? s[i] != ':' : !isxdigit((unsigned char) s[i]) || isupper((unsigned char) s[i]))
-                        return false;
-        return !s[19];
-}
-
 static bool driver_valid(const char *s) {
         for (const char *p = s; *p; p++)
                 if (!isalnum((unsigned char) *p) && *p != '-' && *p != '_')
@@ -78,7 +70,7 @@ static bool driver_valid(const char *s) {
 int defaults_wish(Defaults *d, const char *gpu, const char *identity, bool vfio) {
         DefaultWish *w = find(d, gpu), *wishes;
 
-        if (!pci_address_valid(gpu) || !ids_valid(identity))
+        if (!pci_address_valid(gpu) || !function_identity_valid(identity))
                 return -EINVAL;
         if (!w) {
                 if (d->n_wishes >= WISHES_MAX)
@@ -107,7 +99,7 @@ void defaults_forget(Defaults *d, const char *gpu) {
 }
 
 static bool reserve_valid(const char *function, const char *ids, const char *driver, char *const *bridges) {
-        if (!pci_address_valid(function) || !ids_valid(ids) || !driver_valid(driver) ||
+        if (!pci_address_valid(function) || !function_identity_valid(ids) || !driver_valid(driver) ||
             strv_length(bridges) > BRIDGES_MAX)
                 return false;
         for (char *const *b = bridges; b && *b; b++)

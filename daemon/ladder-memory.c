@@ -2,9 +2,9 @@
 
 #include "ladder-memory.h"
 
-#include <ctype.h>
 #include <limits.h>
 
+#include "snapshot.h"
 #include "util/fs.h"
 #include "util/log.h"
 #include "util/words.h"
@@ -43,14 +43,6 @@ static Entry *find(const LadderMemory *m, const char *identity) {
         return NULL;
 }
 
-/* Four times four hex digits. */
-static bool identity_valid(const char *s) {
-        for (size_t i = 0; i < 19; i++)
-                if (i % 5 == 4 ? s[i] != ':' : !isxdigit((unsigned char) s[i]))
-                        return false;
-        return !s[19];
-}
-
 static int add(LadderMemory *m, const char *identity, Rung rung) {
         Entry *entries;
         char *copy;
@@ -72,7 +64,7 @@ static int read_line(char *const *words, void *userdata) {
         LadderMemory *m = ASSERT_PTR(userdata);
         Rung rung;
 
-        if (strv_length(words) != 3 || !streq(words[0], "worked") || !identity_valid(words[1]) || find(m, words[1]))
+        if (strv_length(words) != 3 || !streq(words[0], "worked") || !function_identity_valid(words[1]) || find(m, words[1]))
                 return -EBADMSG;
         rung = rung_from_string(words[2]);
         return rung < 0 ? -EBADMSG : add(m, words[1], rung);

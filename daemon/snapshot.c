@@ -5,6 +5,7 @@
 
 #include "snapshot.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 
 #define FUNCTIONS_MAX 65536U
@@ -532,4 +533,12 @@ char *function_identity(const Function *f) {
         if (asprintf(&text, "%04x:%04x:%04x:%04x", f->vendor, f->device, f->subsystem_vendor, f->subsystem_device) < 0)
                 return NULL;
         return text;
+}
+
+/* In small letters, as they are written above: it is compared as text. */
+bool function_identity_valid(const char *s) {
+        for (size_t i = 0; i < STRLEN("vvvv:dddd:ssss:ssss"); i++)
+                if (i % 5 == 4 ? s[i] != ':' : !isxdigit((unsigned char) s[i]) || isupper((unsigned char) s[i]))
+                        return false;
+        return !s[STRLEN("vvvv:dddd:ssss:ssss")];
 }

@@ -96,6 +96,7 @@ bool function_is_display(const Function *f);
 bool function_is_bridge(const Function *f);
 /* "10de:2204:1458:403b": vendor, device, and the subsystem's. Newly allocated. */
 char *function_identity(const Function *f);
+bool function_identity_valid(const char *s);
 /* Whether that name is a driver of the VFIO family ("vfio-pci", "nvgrace-gpu-vfio-pci", …). */
 bool driver_is_vfio(const char *driver);
 /* "ucsi", "usb", "audio", "display", else "other". */
