@@ -254,6 +254,12 @@ static void write_default(Sink *s, void *object) {
         sink_string(s, gpu_default_is_vfio(g, g->host->defaults) ? "vfio" : "host");
 }
 
+static void write_taken_for(Sink *s, void *object) {
+        Gpu *g = object;
+
+        sink_string(s, g->record ? saved_get(&g->record->saved, g->address, HOST_RECORD_TAKEN_FOR) : NULL);
+}
+
 #define GPU_PROPERTIES(X)                                      \
         X("Address", "s", write_address)                       \
         X("Name", "s", write_name)                             \
@@ -278,7 +284,8 @@ static void write_default(Sink *s, void *object) {
         X("Job", "o", write_job)                               \
         X("LastJob", "a{sv}", write_last_job)                  \
         X("SleepPolicy", "a{ss}", write_sleep_policy)          \
-        X("Default", "s", write_default)
+        X("Default", "s", write_default)                       \
+        X("TakenFor", "s", write_taken_for)
 
 /* Values of the last snapshot that change by themselves: no signal. */
 #define GPU_QUIET_PROPERTIES(X)                                \

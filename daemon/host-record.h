@@ -11,11 +11,14 @@
  *      unit NAME                  stopped for the detach
  *      module NAME                unloaded for it, in this order
  *      access UID                 has an ACL entry on the VFIO nodes
- *      saved SUBJECT KEY VALUE    drivers, overrides, power values, consoles
+ *      saved SUBJECT KEY VALUE    drivers, overrides, power values, consoles, whom it was taken for
  *      end                        without it the file is not whole */
 
 #include "saved.h"
 #include "snapshot.h"
+
+/* The key of the VM that the GPU (the subject) was taken from the host for: "NAME (MANAGER)". */
+#define HOST_RECORD_TAKEN_FOR "taken-for"
 
 typedef struct HostRecord {
         char *gpu;

@@ -20,11 +20,27 @@ static int remember_value(const Job *j, const SavedValue *v) {
                                            : saved_add(&record->saved, v->subject, v->key, v->value);
 }
 
+/* Whom the card was taken from the host for: the VM that is about to start, if this job has taken it (and not only found it
+ * again: a ladder brings it back with whatever driver the rescan gave it). What somebody else has detached is not the VM's to
+ * give back; what was taken for a VM that has gone without a word, is the next one's. */
+static int remember_vm(const Job *j, bool is_new) {
+        const Intent *intent = j->intent;
+        const char *was = saved_get(&intent->saved, j->gpu->address, "driver");
+        bool taken = was && !driver_is_vfio(was) && (is_new || intent->n_attempts == 0);
+        Saved *saved = &j->gpu->record->saved;
+
+        if (intent->operation != OPERATION_PHASE || intent->vm_phase != PHASE_PRE_START ||
+            (!taken && !saved_get(saved, j->gpu->address, HOST_RECORD_TAKEN_FOR)))
+                return 0;
+        return saved_replace(saved, j->gpu->address, HOST_RECORD_TAKEN_FOR, strempty(intent->vm));
+}
+
 /* What a done detach, or one that could not be undone, leaves for the attach that will restore it. */
 int job_remember_host(Job *j) {
         static const char *const keys[] = { "driver",       "override", "power-control", "d3cold",
                                             "reset-method", "drm",      "screens",       "console" };
         Gpu *g = j->gpu;
+        bool is_new = !g->record;
         int r = 0;
 
         if (j->intent->saved.n == 0 && !j->intent->access)
@@ -58,6 +74,8 @@ int job_remember_host(Job *j) {
                 g->record->access = true;
                 g->record->access_uid = j->intent->access_uid;
         }
+        if (r >= 0)
+                r = remember_vm(j, is_new);
         return r < 0 ? r : host_record_store(g->host->run_dir, g->record);
 }
 

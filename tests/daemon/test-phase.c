@@ -155,6 +155,44 @@ static void test_from_detached(void) {
         assert_as_at_first(s);
 }
 
+static const JobEnd *pre_start_of(Scene *s, const char *vm) {
+        const JobEnd *end = NULL;
+        const char *path = phase_start_as(s, CARD, "libvirt", vm, "pre-start", "", &end);
+
+        return path ? job_wait(s, path) : end;
+}
+
+static void assert_taken_for(Scene *s, const char *vm) {
+        g_assert_cmpstr(gpu_property(s, CARD, "TakenFor"), ==, vm);
+}
+
+/* Who gives it back is whom it was taken for; not what found it detached already. It outlives the daemon. */
+static void test_taken_for(void) {
+        g_autoptr(Scene) s = scene_new("desktop", NULL);
+
+        assert_taken_for(s, "");
+        assert_end(s, pre_start_of(s, "win10"), "done", "");
+        assert_taken_for(s, "win10 (libvirt)");
+        assert_end(s, detach(s, CARD, ""), "done", "");
+        sim_daemon_kill(s->m);
+        scene_start(s);
+        assert_taken_for(s, "win10 (libvirt)");
+        assert_end(s, phase(s, CARD, "post-stop"), "done", "");
+        assert_taken_for(s, "win10 (libvirt)");
+        assert_end(s, pre_start_of(s, "another"), "done", "");
+        assert_taken_for(s, "another (libvirt)");
+        assert_end(s, attach(s, CARD, ""), "done", "");
+        assert_taken_for(s, "");
+        assert_as_at_first(s);
+
+        assert_end(s, detach(s, CARD, ""), "done", "");
+        assert_end(s, pre_start_of(s, "win10"), "done", "");
+        assert_taken_for(s, "");
+        assert_end(s, phase(s, CARD, "post-stop"), "done", "");
+        assert_end(s, attach(s, CARD, ""), "done", "");
+        assert_as_at_first(s);
+}
+
 /* By hand, once with VFIO and once with the host's driver; the second time the kernel gives it back to that. */
 static void test_from_absent(void) {
         g_autoptr(Scene) s = scene_new("desktop", NULL);
@@ -732,6 +770,7 @@ int main(int argc, char *argv[]) {
         sim_init(&argc, &argv);
         g_test_add_func("/phase/pre-start/from-host", test_from_host);
         g_test_add_func("/phase/pre-start/from-detached", test_from_detached);
+        g_test_add_func("/phase/pre-start/taken-for", test_taken_for);
         g_test_add_func("/phase/pre-start/from-absent", test_from_absent);
         g_test_add_func("/phase/pre-start/from-dead", test_from_dead);
         g_test_add_func("/phase/pre-start/from-degraded", test_from_degraded);
