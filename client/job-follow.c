@@ -45,11 +45,12 @@ typedef struct JobFollow {
         const JobRequest *request;
         Client *client;
         sd_event *event;
-        sd_event_source *deadline, *retry;
+        sd_event_source *deadline, *retry, *limit;
         sd_bus_slot *slots[_SLOT_MAX];
         sigset_t old_mask;
 
         Phase phase;
+        bool foreign;               /* the job is not ours */
         unsigned interrupts;
         Progress progress;
         json_object *properties;    /* of the job, as far as they are known */
@@ -78,6 +79,7 @@ static void follow_done(JobFollow *f) {
                 sd_bus_slot_unref(f->slots[i]);
         sd_event_source_disable_unref(f->deadline);
         sd_event_source_disable_unref(f->retry);
+        sd_event_source_disable_unref(f->limit);
         if (f->event) {
                 (void) sd_bus_detach_event(f->client->bus);
                 sd_event_unref(f->event);
@@ -162,19 +164,20 @@ static int query(JobFollow *f, const char *path, const char *interface, sd_bus_m
         return r;
 }
 
-/* The job's properties at the begin. No answer is no harm: the job has ended, and its JobRemoved is on the way. */
+/* The job's properties at the begin. No answer is no harm: the job has ended, and its JobRemoved is on the way; or it was before,
+ * if it is somebody else's. One of the whole host is a sleep that a hook has joined: it waits for the VM, and that for the hook. */
 static int on_job_properties(sd_bus_message *reply, void *userdata, _unused_ sd_bus_error *ret_error) {
         JobFollow *f = ASSERT_PTR(userdata);
         _cleanup_(json_object_putp) json_object *properties = NULL;
         int r;
 
         if (sd_bus_message_is_method_error(reply, NULL))
-                return 0;
+                return f->foreign ? end(f, 0) : 0;
         r = json_from_properties(reply, &properties);
         if (r >= 0)
                 r = merge(f, properties);
-        if (r < 0)
-                return end(f, r);
+        if (r < 0 || streq(json_string(properties, "gpu"), GPUPT_OBJECT_PATH))
+                return end(f, MIN(r, 0));
         show(f);
         return 0;
 }
@@ -202,6 +205,10 @@ static int on_call_failed(JobFollow *f, sd_bus_message *reply) {
                 report_note("gpuptd went away before it answered; 'gpuptctl status %s' shows how things are.",
                             f->request->gpu->address);
                 return end(f, EXIT_NO_DAEMON);
+        }
+        if (f->request->refusal) {
+                (void) sd_bus_error_copy(f->request->refusal, error);
+                return end(f, -(sd_bus_error_get_errno(error) ?: EIO));
         }
         return end(f, (int) report_error(f->request->gpu->address, error, -sd_bus_error_get_errno(error)));
 }
@@ -583,6 +590,25 @@ int job_run_by_release(const JobRequest *request, int *lease_fd, JobOutcome *ret
         return follow_to_end(&f, ret);
 }
 
+static int on_limit(_unused_ sd_event_source *s, _unused_ uint64_t usec, void *userdata) {
+        return end(ASSERT_PTR(userdata), -ETIMEDOUT);
+}
+
+int job_await(const JobRequest *request, const char *path, uint64_t usec) {
+        _cleanup_(job_outcome_done) JobOutcome outcome = JOB_OUTCOME_NULL;
+        _cleanup_(follow_done) JobFollow f;
+        int r;
+
+        r = follow_init(&f, request);
+        if (r < 0)
+                return r;
+        f.foreign = true;
+        r = sd_event_add_time_relative(f.event, &f.limit, CLOCK_MONOTONIC, usec, 0, on_limit, &f);
+        if (r >= 0)
+                r = follow_job(&f, path);
+        return r < 0 ? r : follow_to_end(&f, &outcome);
+}
+
 /* ---- the end ---- */
 
 static int print_json(const JobRequest *request, const JobOutcome *outcome) {
@@ -645,6 +671,15 @@ static const char *error_of(const JobOutcome *outcome) {
         return GPUPT_ERROR_FAILED;
 }
 
+bool job_succeeded(const JobOutcome *outcome, sd_bus_error *ret_error) {
+        if (!outcome->result || streq(outcome->result, "done"))
+                return true;
+        (void) sd_bus_error_set(ret_error, error_of(outcome),
+                                isempty(outcome->message) ? "The job did not succeed and gave no reason."
+                                                          : outcome->message);
+        return false;
+}
+
 ExitStatus job_report(const JobRequest *request, const JobOutcome *outcome) {
         const Options *o = request->client->options;
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
@@ -657,11 +692,5 @@ ExitStatus job_report(const JobRequest *request, const JobOutcome *outcome) {
         } else if (!o->quiet)
                 print_line(request, outcome);
 
-        if (!outcome->result || streq(outcome->result, "done"))
-                return EXIT_DONE;
-
-        (void) sd_bus_error_set(&error, error_of(outcome),
-                                isempty(outcome->message) ? "The job did not succeed and gave no reason."
-                                                          : outcome->message);
-        return report_error(request->gpu->address, &error, 0);
+        return job_succeeded(outcome, &error) ? EXIT_DONE : report_error(request->gpu->address, &error, 0);
 }

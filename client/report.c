@@ -73,13 +73,14 @@ static void print_text(const char *prefix, Color color, const char *text) {
         text_print(stderr, &shape, text);
 }
 
-static void print_hint(const char *hint, const char *gpu) {
+/* The hint with the GPU in it; owned by the caller, NULL if out of memory. */
+static char *fill_hint(const char *hint, const char *gpu) {
         char *parts[5] = {};
         size_t n = 0;
         _cleanup_free_ char *copy = strdup(hint), *text = NULL;
 
         if (!copy)
-                return;
+                return NULL;
 
         for (char *p = copy; p && n < ELEMENTSOF(parts); n++) {
                 parts[n] = p;
@@ -95,12 +96,11 @@ static void print_hint(const char *hint, const char *gpu) {
                 _cleanup_free_ char *longer = NULL;
 
                 if (asprintf(&longer, "%s%s%s", text, gpu ?: "GPU", parts[i]) < 0)
-                        return;
+                        return NULL;
                 free(text);
                 text = TAKE_PTR(longer);
         }
-        if (text)
-                print_text("Hint: ", COLOR_NONE, text);
+        return TAKE_PTR(text);
 }
 
 /* The bus's own errors say what the library saw, not what it means to somebody who wants a GPU. */
@@ -127,25 +127,46 @@ static bool is_disconnect(int error) {
         return error == ENOTCONN || error == ECONNRESET || error == EPIPE;
 }
 
+/* The error that is told: the one that came, or another in `local`. */
+static const sd_bus_error *complete(const sd_bus_error *error, int r, sd_bus_error *local) {
+        /* sd_bus_call() makes the errno an error of its own, System.Error.ENOTCONN: an ssh that failed, for example. */
+        if (is_disconnect(sd_bus_error_is_set(error) ? sd_bus_error_get_errno(error) : -r))
+                (void) sd_bus_error_set(local, SD_BUS_ERROR_DISCONNECTED, NULL);
+        else if (!sd_bus_error_is_set(error))
+                (void) sd_bus_error_set_errno(local, r);
+        else
+                return error;
+        return local;
+}
+
 ExitStatus report_error(const char *gpu, const sd_bus_error *error, int r) {
         _cleanup_(sd_bus_error_free) sd_bus_error local = SD_BUS_ERROR_NULL;
-        _cleanup_free_ char *text = NULL;
-        const char *hint;
+        _cleanup_free_ char *text = NULL, *hint = NULL;
 
-        /* sd_bus_call() makes the errno an error of its own, System.Error.ENOTCONN: an ssh that failed, for example. */
-        if (is_disconnect(sd_bus_error_is_set(error) ? sd_bus_error_get_errno(error) : -r)) {
-                (void) sd_bus_error_set(&local, SD_BUS_ERROR_DISCONNECTED, NULL);
-                error = &local;
-        } else if (!sd_bus_error_is_set(error)) {
-                (void) sd_bus_error_set_errno(&local, r);
-                error = &local;
-        }
-
+        error = complete(error, r, &local);
         text = message_of(error->name, isempty(error->message) ? error->name : error->message);
         print_text("gpuptctl: ", COLOR_RED, strempty(text));
-        hint = hint_of(error->name);
+        if (hint_of(error->name))
+                hint = fill_hint(hint_of(error->name), gpu);
         if (hint)
-                print_hint(hint, gpu);
+                print_text("Hint: ", COLOR_NONE, hint);
+        return error_exit_status(error->name);
+}
+
+ExitStatus report_error_line(const char *what, const char *gpu, const sd_bus_error *error, int r) {
+        _cleanup_(sd_bus_error_free) sd_bus_error local = SD_BUS_ERROR_NULL;
+        _cleanup_free_ char *text = NULL, *hint = NULL, *line = NULL;
+
+        error = complete(error, r, &local);
+        text = message_of(error->name, isempty(error->message) ? error->name : error->message);
+        if (hint_of(error->name))
+                hint = fill_hint(hint_of(error->name), gpu);
+        if (asprintf(&line, "%s: %s%s%s", what, strempty(text), hint ? " " : "", strempty(hint)) < 0)
+                line = NULL;
+        for (char *p = line; p && *p; p++)
+                if (*p == '\n')
+                        *p = ' ';
+        print_text("gpuptctl: ", COLOR_RED, strempty(line));
         return error_exit_status(error->name);
 }
 

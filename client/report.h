@@ -12,6 +12,9 @@
  * `gpu` is what the hint calls the GPU (NULL if none is meant); r is the errno that goes with the error. */
 ExitStatus report_error(const char *gpu, const sd_bus_error *error, int r);
 
+/* The same in one line, for those who have no more: "gpuptctl: <what>: <message> <next thing to do>". */
+ExitStatus report_error_line(const char *what, const char *gpu, const sd_bus_error *error, int r);
+
 /* A mistake on the command line. */
 ExitStatus report_usage(const char *format, ...) _printf_(1, 2);
 

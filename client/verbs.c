@@ -49,6 +49,8 @@ const Verb verb_table[] = {
           "Say where a GPU is to be from the next boot on" },
         { "sleep",   "report|prepare|finish", 1, 2, 0,               verb_sleep,
           "Show what became of the last sleep; or prepare one, and finish it" },
+        { "hook",    "libvirt|proxmox ARGUMENTS…", 3, 5, VERB_TAKES_JOB_OPTIONS | VERB_LOCAL_ONLY, verb_hook,
+          "For hooks of VM managers: move the cards of a VM that starts or stops" },
         { "rescan",  "",               0, 0, 0,                      verb_rescan,
           "Have gpuptd read all GPUs again" },
         { "reload",  "",               0, 0, 0,                      verb_reload,

@@ -53,5 +53,6 @@ int verb_xml(Client *c, char **args);
 int verb_guest_script(Client *c, char **args);
 int verb_set_default(Client *c, char **args);
 int verb_sleep(Client *c, char **args);
+int verb_hook(Client *c, char **args);
 int verb_rescan(Client *c, char **args);
 int verb_reload(Client *c, char **args);

@@ -10,7 +10,7 @@ _gpuptctl_jobs() {
 }
 
 _gpuptctl() {
-        local verbs='list status groups holders detach attach reset recover plan run jobs cancel monitor log check rom xml guest-script set-default sleep rescan reload'
+        local verbs='list status groups holders detach attach reset recover plan run jobs cancel monitor log check rom xml guest-script set-default sleep hook rescan reload'
         local options='--help --version --host= --json= --no-pager --no-legend --no-ask-password --no-block --quiet
                        --force --disrupt-session --wait= --functions= --driver= --access= --method= --dry-run --output=
                        --format= --rom= --lines= --follow -h -H -j -q -o -n -f'
@@ -126,6 +126,9 @@ _gpuptctl() {
                 elif [[ $operation == prepare ]]; then
                         choices='suspend hibernate hybrid-sleep suspend-then-hibernate'
                 fi
+                ;;
+        hook)
+                [[ -z $operation ]] && choices='libvirt proxmox'
                 ;;
         cancel)
                 [[ -z $operation ]] && choices=$(_gpuptctl_jobs)

@@ -9,7 +9,7 @@ function __gpuptctl_jobs
     gpuptctl jobs --no-legend --no-pager 2>/dev/null | string replace -r '^\s*(\d+)\s+' '$1\t'
 end
 
-set -l verbs list status groups holders detach attach reset recover plan run jobs cancel monitor log check rom xml guest-script set-default sleep rescan reload
+set -l verbs list status groups holders detach attach reset recover plan run jobs cancel monitor log check rom xml guest-script set-default sleep hook rescan reload
 
 complete -c gpuptctl -f
 
@@ -33,6 +33,7 @@ complete -c gpuptctl -n "not __fish_seen_subcommand_from $verbs" -a xml -d 'Prin
 complete -c gpuptctl -n "not __fish_seen_subcommand_from $verbs" -a guest-script -d 'Write scripts for a Windows guest'
 complete -c gpuptctl -n "not __fish_seen_subcommand_from $verbs" -a set-default -d 'Say where a GPU is to be from the next boot on'
 complete -c gpuptctl -n "not __fish_seen_subcommand_from $verbs" -a sleep -d 'Show what became of the last sleep, or prepare or finish one'
+complete -c gpuptctl -n "not __fish_seen_subcommand_from $verbs" -a hook -d 'Move the cards of a VM that starts or stops'
 complete -c gpuptctl -n "not __fish_seen_subcommand_from $verbs" -a rescan -d 'Have gpuptd read all GPUs again'
 complete -c gpuptctl -n "not __fish_seen_subcommand_from $verbs" -a reload -d 'Have gpuptd read its configuration again'
 
@@ -41,6 +42,7 @@ complete -c gpuptctl -n '__fish_seen_subcommand_from set-default; and not __fish
 complete -c gpuptctl -n '__fish_seen_subcommand_from plan; and not __fish_seen_subcommand_from detach attach reset recover' -a 'detach attach reset recover'
 complete -c gpuptctl -n '__fish_seen_subcommand_from sleep; and not __fish_seen_subcommand_from report prepare finish' -a 'report prepare finish'
 complete -c gpuptctl -n '__fish_seen_subcommand_from sleep; and __fish_seen_subcommand_from prepare' -a 'suspend hibernate hybrid-sleep suspend-then-hibernate'
+complete -c gpuptctl -n '__fish_seen_subcommand_from hook; and not __fish_seen_subcommand_from libvirt proxmox' -a 'libvirt proxmox'
 complete -c gpuptctl -n '__fish_seen_subcommand_from cancel' -a '(__gpuptctl_jobs)'
 complete -c gpuptctl -n '__fish_seen_subcommand_from run; and contains -- -- (commandline -opc)' -a '(__fish_complete_command)'
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /* mock-daemon: see the header. Every property and signal has the signature of the real one; the values are
- * made up. Three things serve tests alone: Plan() lists the options that it was given, Rescan() ends the
- * lease, and a call that gets no answer is told by ReleaseRequested. */
+ * made up. Four things serve tests alone: Plan() lists the options that it was given, Rescan() ends the
+ * lease, a call that gets no answer is told by ReleaseRequested, and what a hook calls is written down. */
 
 #include "tests/unit/mock-daemon.h"
 
@@ -27,6 +27,7 @@ typedef struct MockGpu {
         const char *state, *health;
         char *path;
         bool has_job;
+        char taken_for[64];
 } MockGpu;
 
 typedef struct Mock {
@@ -40,6 +41,7 @@ typedef struct Mock {
         uint32_t id, step;
         MockGpu *gpu;               /* NULL: the host's */
         const char *operation;
+        char phase[16], vm[64];     /* of a hook; an attach is one as well */
         const char *state;
         char path[64];
         sd_bus_slot *slot;
@@ -103,6 +105,20 @@ static void tell_lie(Mock *m) {
                                 "org.freedesktop.DBus.Peer", "Ping", NULL, NULL, NULL));
 }
 
+/* Where a phase that is done leaves the GPU, or the attach that ends it. */
+static void move_gpu(Mock *m) {
+        MockGpu *gpu = m->gpu;
+
+        if (streq(m->phase, "attach") && !*gpu->taken_for)
+                return;
+        if (streq(m->phase, "pre-start") && streq(gpu->state, "host"))
+                (void) snprintf(gpu->taken_for, sizeof(gpu->taken_for), "%s", m->vm);
+        if (!streq(m->phase, "post-start"))
+                gpu->state = streq(m->phase, "attach") ? "host" : "detached";
+        if (streq(m->phase, "attach"))
+                gpu->taken_for[0] = '\0';
+}
+
 static void job_end(Mock *m, const char *result, const char *error, const char *message) {
         tell_lie(m);
         job_set_gpu_busy(m, false);
@@ -142,6 +158,11 @@ static void job_export(Mock *m) {
         job_set_gpu_busy(m, true);
 }
 
+/* Whether the script's refusal, or result, is about this GPU. */
+static bool is_meant(const Mock *m, const MockGpu *gpu) {
+        return !m->script->refused_gpu || streq(m->script->refused_gpu, gpu->address);
+}
+
 static int job_step(sd_event_source *s, void *userdata) {
         Mock *m = userdata;
 
@@ -151,8 +172,15 @@ static int job_step(sd_event_source *s, void *userdata) {
                                                     "Description", NULL));
                 return sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
         }
-        if (m->script->pace != MOCK_HANG)
-                job_end(m, m->script->result ?: "done", m->script->error, m->script->message);
+        if (m->script->pace == MOCK_HANG || m->script->joins_sleep)
+                return 0;
+        if (m->script->result && (!m->gpu || is_meant(m, m->gpu)))
+                job_end(m, m->script->result, m->script->error, m->script->message);
+        else {
+                if (m->gpu && *m->phase)
+                        move_gpu(m);
+                job_end(m, "done", NULL, m->script->result ? NULL : m->script->message);
+        }
         return 0;
 }
 
@@ -252,6 +280,10 @@ static int gpu_get(sd_bus *bus, const char *path, const char *interface, const c
                                                      : sd_bus_message_append(reply, "(ss)", "", "");
         if (streq(property, "HealthFindings"))
                 return sd_bus_message_append(reply, "a(sss)", 1, "fan", "warning", "The fan does not turn.");
+        if (streq(property, "TakenFor"))
+                return sd_bus_message_append(reply, "s", gpu->taken_for);
+        if (streq(property, "Default"))
+                return sd_bus_message_append(reply, "s", m->script->default_state ?: "host");
         if (streq(property, "Health"))
                 return sd_bus_message_append(reply, "s", gpu->health);
         if (streq(property, "Job"))
@@ -264,7 +296,40 @@ static int gpu_get(sd_bus *bus, const char *path, const char *interface, const c
 
 /* The operation that a method begins. */
 static const char *operation_of(const char *method) {
-        return streq(method, "Detach") ? "detach" : streq(method, "Attach") ? "attach" : streq(method, "Reset") ? "reset" : "recover";
+        return streq(method, "VmPhase") ? "phase" : streq(method, "Detach") ? "detach" : streq(method, "Attach") ? "attach" : streq(method, "Reset") ? "reset" : "recover";
+}
+
+static void note_call(const Mock *m, const char *line) {
+        char path[4096];
+        FILE *f;
+
+        (void) snprintf(path, sizeof(path), "%s/calls", m->script->lease_dir);
+        f = fopen(path, "ae");
+        if (!f)
+                must(-errno);
+        (void) fprintf(f, "%s\n", line);
+        (void) fclose(f);
+}
+
+/* What a hook is about; and only the first option is looked at. */
+static void read_phase(Mock *m, sd_bus_message *message, const MockGpu *gpu) {
+        const char *manager, *vm, *phase, *option = "";
+        char line[256];
+
+        if (sd_bus_message_is_method_call(message, NULL, "VmPhase")) {
+                must(sd_bus_message_read(message, "sss", &manager, &vm, &phase));
+                (void) snprintf(m->phase, sizeof(m->phase), "%s", phase);
+                (void) snprintf(m->vm, sizeof(m->vm), "%s (%s)", vm, manager);
+        } else {
+                (void) snprintf(m->phase, sizeof(m->phase), "attach");
+                m->vm[0] = '\0';
+        }
+        must(sd_bus_message_enter_container(message, 'a', "{sv}"));
+        if (sd_bus_message_enter_container(message, 'e', "sv") > 0)
+                must(sd_bus_message_read(message, "s", &option));
+        (void) snprintf(line, sizeof(line), "%s %s%s%s%s%s", gpu->address, m->phase, *m->vm ? " " : "", m->vm, *option ? " " : "",
+                        option);
+        note_call(m, line);
 }
 
 static int gpu_start_job(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {
@@ -272,7 +337,12 @@ static int gpu_start_job(sd_bus_message *message, void *userdata, sd_bus_error *
         MockGpu *gpu = gpu_of_message(m, message);
         char path[64];
 
-        if (m->script->refusal)
+        m->phase[0] = '\0';
+        if (gpu->has_job)
+                return sd_bus_error_set(ret_error, GPUPT_ERROR_BUSY, "A job runs already.");
+        if (sd_bus_message_is_method_call(message, NULL, "VmPhase") || sd_bus_message_is_method_call(message, NULL, "Attach"))
+                read_phase(m, message, gpu);
+        if (m->script->refusal && is_meant(m, gpu))
                 return sd_bus_error_set(ret_error, m->script->refusal, "It is refused.");
         if (m->script->pace == MOCK_NEVER_ANSWER) {
                 must(sd_bus_emit_signal(m->bus, GPUPT_OBJECT_PATH, GPUPT_MANAGER_INTERFACE, "ReleaseRequested",
@@ -281,7 +351,10 @@ static int gpu_start_job(sd_bus_message *message, void *userdata, sd_bus_error *
         }
         (void) snprintf(path, sizeof(path), "%s/%" PRIu32, GPUPT_JOB_PREFIX, m->id);
         must(sd_bus_reply_method_return(message, "o", path));
-        job_begin(m, gpu, operation_of(sd_bus_message_get_member(message)));
+        if (m->script->joins_sleep)
+                job_begin(m, NULL, "sleep");
+        else
+                job_begin(m, gpu, operation_of(sd_bus_message_get_member(message)));
         return 1;
 }
 
@@ -426,6 +499,9 @@ static const sd_bus_vtable gpu_vtable[] = {
         SD_BUS_PROPERTY("Job", "o", gpu_get, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("LastJob", "a{sv}", gpu_get, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("SleepPolicy", "a{ss}", gpu_get, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Default", "s", gpu_get, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("TakenFor", "s", gpu_get, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_METHOD("VmPhase", "sssa{sv}", "o", gpu_start_job, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("Detach", "a{sv}", "o", gpu_start_job, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("Attach", "a{sv}", "o", gpu_start_job, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("Reset", "a{sv}", "o", gpu_start_job, SD_BUS_VTABLE_UNPRIVILEGED),
@@ -440,13 +516,23 @@ static const sd_bus_vtable gpu_vtable[] = {
 
 /* ---- the manager ---- */
 
+/* A function of it, in the long form or the short one. */
+static bool is_called(const MockGpu *gpu, const char *name) {
+        size_t n = strlen(gpu->address) - 1;
+
+        for (size_t skip = 0; skip <= STRLEN("0000:"); skip += STRLEN("0000:"))
+                if (strlen(name) == n - skip + 1 && strncmp(name, gpu->address + skip, n - skip) == 0)
+                        return true;
+        return strlen(name) == n - 1 && strncmp(name, gpu->address, n - 1) == 0; /* of the slot */
+}
+
 static int manager_get_gpu(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {
         Mock *m = userdata;
         const char *name;
 
         must(sd_bus_message_read(message, "s", &name));
         for (unsigned i = 0; i < m->script->n_gpus; i++)
-                if (streq(name, m->gpus[i].address) || streq(name, m->gpus[i].address + STRLEN("0000:")))
+                if (is_called(m->gpus + i, name))
                         return sd_bus_reply_method_return(message, "o", m->gpus[i].path);
         if (strlen(name) > 64)
                 return sd_bus_error_set(ret_error, SD_BUS_ERROR_INVALID_ARGS, "That is no name of a GPU.");
@@ -566,6 +652,7 @@ static _Noreturn void run(const MockScript *script, int ready_fd) {
         must(sd_bus_add_object_manager(m.bus, NULL, GPUPT_OBJECT_PATH));
         must(sd_bus_add_object_vtable(m.bus, NULL, GPUPT_OBJECT_PATH, GPUPT_MANAGER_INTERFACE, manager_vtable, &m));
         for (unsigned i = 0; i < 2; i++) {
+                (void) snprintf(m.gpus[i].taken_for, sizeof(m.gpus[i].taken_for), "%s", strempty(script->taken_for[i]));
                 must(sd_bus_path_encode(GPUPT_GPU_PREFIX, m.gpus[i].address, &m.gpus[i].path));
                 if (i < script->n_gpus)
                         must(sd_bus_add_object_vtable(m.bus, NULL, m.gpus[i].path, GPUPT_GPU_INTERFACE,

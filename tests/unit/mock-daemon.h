@@ -69,6 +69,10 @@ typedef struct MockScript {
 
         const char *refusal;        /* error name that answers Acquire and whatever starts a job, or NULL */
         MockPace pace;
+        const char *refused_gpu;    /* the one that refusal and result are about, or NULL for both */
+        const char *taken_for[2];   /* TakenFor of the GPUs, or NULL */
+        const char *default_state;  /* Default of both, or NULL */
+        bool joins_sleep;           /* VmPhase is answered with a job of the host, which hangs */
         const char *result;         /* NULL: "done" */
         const char *error, *message;
         bool refuse_cancel;
@@ -85,7 +89,7 @@ typedef struct MockScript {
         MockSleep sleep;
         const char *sleep_error;    /* error name that answers PrepareSleep and FinishSleep, or NULL */
         MockLastSleep last_sleep;
-        const char *lease_dir;      /* where the FIFOs of leases are made */
+        const char *lease_dir;      /* where the FIFOs of leases are made, and the file "calls": a line for each VmPhase and Attach */
 } MockScript;
 
 /* Returns when it owns its name. It dies with the caller at the latest. */
