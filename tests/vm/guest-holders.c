@@ -188,18 +188,48 @@ static const char domain_xml[] =
         "  </devices>"
         "</domain>";
 
-void domain_start(void) {
+static Output *domain_create(const char *xml) {
         g_autoptr(GError) error = NULL;
 
-        g_file_set_contents(DOMAIN_XML, domain_xml, -1, &error);
+        g_file_set_contents(DOMAIN_XML, xml, -1, &error);
         g_assert_no_error(error);
-        g_free(output_of("virsh", "--quiet", "create", DOMAIN_XML, NULL));
+        return command(WHO_ROOT, "virsh", "--quiet", "create", DOMAIN_XML, NULL);
+}
+
+Output *domain_try_start(void) {
+        return domain_create(domain_xml);
+}
+
+void domain_start_managed(void) {
+        g_auto(GStrv) parts = g_strsplit(domain_xml, "managed='no'", -1);
+        g_autofree char *xml = g_strjoinv("managed='yes'", parts);
+        g_autoptr(Output) o = domain_create(xml);
+
+        assert_status(o, 0);
+}
+
+void domain_start(void) {
+        g_autoptr(Output) o = domain_try_start();
+
+        assert_status(o, 0);
 }
 
 void domain_stop(void) {
         /* Only ask libvirt where it runs: asking starts it, which takes seconds. */
         if (access("/run/libvirt/qemu/" DOMAIN_NAME ".pid", F_OK) == 0)
                 g_free(output_of("virsh", "--quiet", "destroy", DOMAIN_NAME, NULL));
+}
+
+#define HOOK "/etc/libvirt/hooks/qemu.d/gpuptd"
+
+void domain_hook_install(void) {
+        g_free(output_of("install", "-D", "/usr/share/gpuptd/hooks/libvirt-qemu", HOOK, NULL));
+        /* Whether there are hooks at all is looked up when it starts. */
+        g_free(output_of("systemctl", "try-restart", "libvirtd.service", NULL));
+}
+
+void domain_hook_remove(void) {
+        (void) unlink(HOOK);
 }
 
 /* ---- A program that does not listen */

@@ -453,6 +453,7 @@ void machine_restore(void) {
                 output_free(command(WHO_ROOT, "systemctl", "stop", units[i], NULL));
                 output_free(command(WHO_ROOT, "systemctl", "reset-failed", units[i], NULL));
         }
+        domain_hook_remove();
         domain_stop();
         desktop_stop();
         restore_bus();

@@ -134,6 +134,13 @@ void nested_kill(NestedVm *vm);
 #define DOMAIN_NAME "win10"
 void domain_start(void);
 void domain_stop(void);
+/* What virsh says about its start, which may be refused. */
+Output *domain_try_start(void);
+/* The same domain with managed='yes': libvirt moves the functions, too. */
+void domain_start_managed(void);
+/* gpuptd's hook in libvirt's directory, until machine_restore(). */
+void domain_hook_install(void);
+void domain_hook_remove(void);
 
 /* `stubborn.service`: a `sleep` that has the node open and heeds nothing but SIGKILL. */
 #define STUBBORN_UNIT "stubborn.service"
