@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* job-internal: what the files of the job share: job.c walks plans, stage by stage; job-ladder.c decides what to walk where
+/* job-internal: what the files of the job share: job-life.c makes it; job.c walks plans, stage by stage; job-ladder.c decides what to walk where
  * there is more than one; job-end.c says how it ended; job-record.c keeps what a later job needs. Nobody else includes
  * this. */
 
 #include "job.h"
 
-/* job.c. Reads the state of the GPU in STAGE_LOOK or STAGE_LOOK_AGAIN, measures it in STAGE_MEASURE. */
+/* job.c. Whoever executes its steps, under its id. */
+int job_new_runner(Job *j);
+/* Reads the state of the GPU in STAGE_LOOK or STAGE_LOOK_AGAIN, measures it in STAGE_MEASURE. */
 int job_look(Job *j, JobStage stage);
 int job_measure(Job *j);
 /* Makes the plan of the operation and begins to walk it, or refuses, or has nothing to do. */

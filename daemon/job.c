@@ -441,6 +441,10 @@ static int on_save(const char *line, void *userdata) {
         return r < 0 ? r : write_down(j);
 }
 
+int job_new_runner(Job *j) {
+        return step_runner_new(j->gpu, j->intent->id, on_run, on_save, j, &j->runner);
+}
+
 /* The new file before the old one goes. Where there is no room for it, the job keeps its number. */
 static void renumber(Job *j) {
         const char *run_dir = j->gpu->host->run_dir;
@@ -478,7 +482,7 @@ static int job_come_back(Job *j, JobStage stage) {
         j->runner = step_runner_free(j->runner);
         j->intent->worker_pid = 0;
         renumber(j);
-        r = step_runner_new(j->gpu, j->intent->id, on_run, on_save, j, &j->runner);
+        r = job_new_runner(j);
         j->stage = stage;
         j->state = JOB_ROLLING_BACK;
         h->listener.job_started(j, h->listener.userdata);
@@ -563,95 +567,6 @@ static void on_run(const RunResult *result, void *userdata) {
         step_over(j, step, error, strempty(text));
 }
 
-/* ---- life ---- */
-
-/* Where it is: steps of the plan, then of the undo. */
-static void job_view(const JobFace *f, JobView *ret) {
-        const Job *j = (const Job *) ((const char *) f - offsetof(Job, face));
-        const Intent *intent = j->intent;
-
-        *ret = (JobView){
-                .id = intent->id,
-                .gpu = j->gpu,
-                .operation = intent->operation,
-                .state = j->state,
-                .step = (unsigned) (intent->base + intent->begun +
-                                    (intent->phase == PHASE_UNDO ? intent->plan->n : 0)),
-                .steps = (unsigned) (intent->base + intent->plan->n + (j->undo ? j->undo->n : 0)),
-                .description = j->description,
-                .cancellable = job_cancellable(j),
-                .result = j->result,
-                .error = j->error,
-                .message = j->message,
-        };
-}
-
-static int job_alloc(Gpu *g, Job **ret) {
-        Job *j = calloc(1, sizeof(Job));
-
-        if (!j)
-                return -ENOMEM;
-        *j = (Job){
-                .face = { .view = job_view }, .gpu = g, .state = JOB_WAITING, .error = "", .helped = _RUNG_INVALID
-        };
-        (void) sd_event_now(g->host->event, CLOCK_MONOTONIC, &j->since);
-        j->step_began = j->since;
-        *ret = j;
-        return 0;
-}
-
-static void log_begun(const Job *j) {
-        char text[64];
-
-        (void) snprintf(text, sizeof(text), "%s begins (job %u, for uid %u).",
-                        operation_to_string(j->intent->operation), j->intent->id, j->intent->uid);
-        job_log(j, LOG_INFO, MESSAGE_ID_JOB_BEGUN, NULL, text);
-}
-
-int job_new(Gpu *g, Operation operation, PlanOptions *options, uint32_t uid, Holders *shown, Job **ret) {
-        _cleanup_(job_freep) Job *j = NULL;
-        uint32_t worker;
-        unsigned id;
-        int r;
-
-        assert(!g->job);
-        r = job_alloc(g, &j);
-        if (r < 0)
-                return r;
-        r = journal_next_id(g->host->run_dir, &g->host->last_job);
-        if (r < 0)
-                return r;
-        id = g->host->last_job;
-        j->intent = intent_new(id, operation, g->address, uid);
-        if (!j->intent)
-                return -ENOMEM;
-        j->intent->access = options->access;
-        j->intent->access_uid = options->uid;
-        j->intent->vm_phase = options->phase;
-        if (options->vm) {
-                j->intent->vm = strdup(options->vm);
-                if (!j->intent->vm)
-                        return -ENOMEM;
-        }
-        r = step_runner_new(g, id, on_run, on_save, j, &j->runner);
-        if (r < 0)
-                return r;
-        /* It starts while a reader looks. */
-        r = step_runner_worker(j->runner, &worker);
-        if (r >= 0)
-                r = job_look(j, STAGE_LOOK);
-        if (r < 0)
-                return r;
-        j->description = strdup("Looking at the GPU");
-        j->options = *options;
-        *options = (PlanOptions) {};
-        j->shown = shown;
-        g->job = j;
-        log_begun(j);
-        *ret = TAKE_PTR(j);
-        return 0;
-}
-
 /* A step that was in flight is done again if nothing tells how it went: every verb can be done twice. */
 static int resume_step(Job *j) {
         _cleanup_free_ char *data = NULL, *text = NULL;
@@ -688,47 +603,6 @@ static int resume_step(Job *j) {
         return 0;
 }
 
-/* Its last plan, after which the card is with VFIO: see close_recovery(). */
-static bool is_closing(const Intent *intent) {
-        bool phase = intent->operation == OPERATION_PHASE && vm_phase_heals(intent->vm_phase);
-
-        return intent->rung < 0 &&
-               (phase || intent->operation == OPERATION_RESET || intent->operation == OPERATION_RECOVER);
-}
-
-int job_resume(Gpu *g, Intent *intent, Job **ret) {
-        _cleanup_(job_freep) Job *j = NULL;
-        int r;
-
-        assert(!g->job);
-        r = job_alloc(g, &j);
-        if (r < 0)
-                return r;
-        j->intent = intent;
-        j->intent->restarts++;
-        j->resumed = true;
-        j->closing = j->to_vfio = is_closing(intent);
-        j->options.phase = intent->vm_phase;
-        g->host->last_job = MAX(g->host->last_job, intent->id);
-        for (size_t i = 0; i < intent->plan->n; i++)
-                j->writes = j->writes || (i < intent->begun && verb_info(intent->plan->steps[i].verb)->writes);
-        j->writes = j->writes || intent->phase == PHASE_UNDO;
-        r = step_runner_new(g, intent->id, on_run, on_save, j, &j->runner);
-        if (r >= 0 && intent->phase == PHASE_UNDO)
-                r = intent_undo_plan(intent, &j->undo);
-        if (r < 0) {
-                j->intent = NULL;
-                return r;
-        }
-        g->job = j;
-        j->stage = intent->phase == PHASE_UNDO ? STAGE_UNDO : STAGE_STEPS;
-        j->state = intent->phase == PHASE_UNDO ? JOB_ROLLING_BACK : JOB_RUNNING;
-        job_log(j, LOG_NOTICE, MESSAGE_ID_JOB_RECOVERED, NULL,
-                "going on with a job that the last daemon left unfinished.");
-        *ret = TAKE_PTR(j);
-        return 0;
-}
-
 /* That nobody held the card was long ago: it is waited for again. */
 static void step_back_to_wait(Job *j) {
         const Intent *intent = j->intent;
@@ -748,32 +622,6 @@ void job_continue(Job *j) {
                 turn_back(j, GPUPT_ERROR_FAILED, "The daemon ended unexpectedly more than once during this job.");
         else
                 job_next(j);
-}
-
-Job *job_free(Job *j) {
-        if (!j)
-                return NULL;
-        if (j->gpu->job == j)
-                j->gpu->job = NULL;
-        if (j->gpu->stuck_job == j)
-                j->gpu->stuck_job = NULL;
-        census_waiter_free(j->census);
-        checkup_free(j->checkup);
-        step_runner_free(j->runner);
-        intent_free(j->intent);
-        plan_options_done(&j->options);
-        holders_free(j->shown);
-        free(j->sender);
-        step_done(&j->look);
-        step_done(&j->restore);
-        plan_free(j->undo);
-        free(j->description);
-        free(j->left_over);
-        free(j->unstarted);
-        free(j->failure);
-        free(j->message);
-        free(j);
-        return NULL;
 }
 
 bool job_cancellable(const Job *j) {

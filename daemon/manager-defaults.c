@@ -196,9 +196,7 @@ int manager_set_default(Manager *m, const Gpu *g, bool vfio, default_handler_t h
         *w = (DefaultWaiter) { .manager = m, .gpu = strdup(g->address), .handler = handler, .userdata = userdata };
         LIST_APPEND(waiters, m->default_waiters, w);
         if (before) {
-                w->before = (DefaultWish){ .gpu = strdup(before->gpu),
-                                           .identity = strdup(before->identity),
-                                           .vfio = before->vfio };
+                w->before = (DefaultWish) { .gpu = strdup(before->gpu), .identity = strdup(before->identity), .vfio = before->vfio };
                 r = w->before.gpu && w->before.identity ? 0 : -ENOMEM;
         } else
                 r = 0;

@@ -511,9 +511,10 @@ static void test_match(void) {
         };
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                g_autofree char *shown = g_strescape(cases[i].match, NULL);
                 bool warned;
 
-                g_test_message("%s", cases[i].match);
+                g_test_message("%s", shown);
                 g_assert_cmpint(fits(cases[i].match, &warned), ==, cases[i].fits);
                 g_assert_cmpint(warned, ==, cases[i].warned);
         }

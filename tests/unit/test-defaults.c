@@ -100,7 +100,7 @@ static void test_file(void) {
         g_assert_cmpint(defaults_store(dir, d), ==, 0);
         g_assert_false(g_file_test(path, G_FILE_TEST_EXISTS));
         g_assert_cmpint(defaults_wish(d, CARD, IDS, true), ==, 0);
-        g_assert_cmpint(defaults_reserve(d, CARD, IDS, "vfio-pci", (char *[]){ (char *) "0000:00:03.1", NULL }), ==,
+        g_assert_cmpint(defaults_reserve(d, CARD, IDS, "vfio-pci", (char *[]) { (char *) "0000:00:03.1", NULL }), ==,
                         0);
         g_assert_cmpint(defaults_store(dir, d), ==, 1);
         g_assert_cmpint(defaults_store(dir, d), ==, 0);
