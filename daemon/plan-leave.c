@@ -15,28 +15,45 @@ static bool has_connected(const Function *f) {
         return false;
 }
 
+static bool any_connected(const PlanInput *in, char *const *addresses) {
+        for (char *const *a = addresses; *a; a++) {
+                const Function *f = snapshot_find(in->snapshot, *a);
+
+                if (f && has_connected(f))
+                        return true;
+        }
+        return false;
+}
+
 /* The display that somebody looks at: the console's (boot VGA) where a screen is connected or somebody is logged in,
  * and any other card with a screen if no card outside of the plan has one. */
-static bool is_last_display(const Builder *b) {
-        const Function *display = builder_display(b);
-        bool looked_at = false;
+static bool drives_last_display(const PlanInput *in, const Function *display, char *const *addresses) {
+        bool looked_at = any_connected(in, addresses);
 
-        if (!strv_contains(b->addresses, display->address))
-                return false;
-        for (size_t i = 0; i < b->n_claimed; i++)
-                looked_at = looked_at || has_connected(b->claimed[i]);
         if (display->boot_vga)
-                return looked_at || b->in->seat_active;
+                return looked_at || in->seat_active;
         if (!looked_at)
                 return false;
 
-        for (size_t i = 0; i < b->in->snapshot->n_functions; i++) {
-                const Function *f = b->in->snapshot->functions + i;
+        for (size_t i = 0; i < in->snapshot->n_functions; i++) {
+                const Function *f = in->snapshot->functions + i;
 
-                if (function_is_display(f) && !strv_contains(b->in->functions, f->address) && has_connected(f))
+                if (function_is_display(f) && !strv_contains(in->functions, f->address) && has_connected(f))
                         return false;
         }
         return true;
+}
+
+static bool is_last_display(const Builder *b) {
+        const Function *display = builder_display(b);
+
+        return strv_contains(b->addresses, display->address) && drives_last_display(b->in, display, b->addresses);
+}
+
+bool plan_blanks_last_display(const PlanInput *in) {
+        const Function *display = snapshot_find(in->snapshot, in->functions[0]);
+
+        return in->last_display != LAST_DISPLAY_ALLOW && display && drives_last_display(in, display, in->functions);
 }
 
 static int check_use(Builder *b) {

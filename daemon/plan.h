@@ -90,6 +90,9 @@ const char *plan_refusal_error(PlanRefusal refusal);
  * 0 and a plan (of no steps where nothing is to be done); a PlanRefusal and a sentence; or a negative errno. */
 int plan_build(const PlanInput *in, Operation operation, const PlanOptions *options, Plan **ret, char **reterr_message);
 
+/* Whether to take the whole GPU would blank the only display that somebody looks at, and that is not allowed. */
+bool plan_blanks_last_display(const PlanInput *in);
+
 /* What undoes step i, given what the job has saved: a plan of 0 to 3 steps. Fit for a step that was only begun, too.
  * -EBADMSG for a step that no plan has. */
 int plan_undo(const Plan *p, size_t i, const Saved *saved, Plan **ret);

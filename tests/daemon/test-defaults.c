@@ -15,6 +15,8 @@
 #define OTHER "0000:09:00.0"
 #define RULES "/etc/udev/rules.d/79-gpuptd-defaults.rules"
 #define STORE "/var/lib/gpuptd/defaults"
+/* The other card has the console. */
+#define ALLOW "/etc/gpuptd/gpuptd.conf", "[Session]\nLastDisplay=allow\n"
 
 static const char *set_default(Scene *s, const char *gpu, const char *state) {
         return short_name(gpu_call(s, gpu, "SetDefault", NULL, "s", state));
@@ -80,6 +82,20 @@ static void test_authorisation(void) {
         g_assert_nonnull(rules(s));
 }
 
+/* The next boot is to have a screen. */
+static void test_last_display(void) {
+        g_autoptr(Scene) s = scene_new("apu", NULL);
+        const char *apu = "0000:c5:00.0";
+
+        g_assert_cmpstr(set_default(s, apu, "vfio"), ==, "LastDisplay");
+        g_assert_cmpstr(set_default(s, apu, "host"), ==, "");
+        g_assert_null(rules(s));
+        put_file("/etc/gpuptd/apu.gpu", "[Match]\nAddress=0000:c5:00.0\n[Session]\nLastDisplay=allow\n");
+        g_assert_cmpstr(manager_call(s, "Reload", NULL, ""), ==, "");
+        g_assert_cmpstr(set_default(s, apu, "vfio"), ==, "");
+        g_assert_nonnull(rules(s));
+}
+
 /* Of two with the same ids the one that was meant. */
 static void test_twins(void) {
         g_autoptr(Scene) s = scene_new("twins", NULL);
@@ -114,6 +130,7 @@ static void test_config(void) {
 static void test_moved(void) {
         g_autoptr(Scene) s = scene_new_without_daemon("desktop");
 
+        put_file(ALLOW);
         g_assert_true(mkdir("/var/lib/gpuptd", 0700) == 0 || errno == EEXIST);
         put_file(STORE, "gpuptd-defaults 1\nwish " CARD " 1002:73bf:1002:0e3a vfio\n"
                         "reserve " CARD " 1002:73bf:1002:0e3a vfio-pci 0000:00:03.1\nend\n");
@@ -126,7 +143,7 @@ static void test_moved(void) {
 
 /* One that is not there at the moment is not forgotten. */
 static void test_away(void) {
-        g_autoptr(Scene) s = scene_new("desktop", NULL);
+        g_autoptr(Scene) s = scene_new("desktop", ALLOW, NULL);
 
         g_assert_cmpstr(set_default(s, CARD, "vfio"), ==, "");
         sim_unplug(s->m, CARD);
@@ -246,6 +263,7 @@ int main(int argc, char *argv[]) {
         sim_init(&argc, &argv);
         g_test_add_func("/defaults/set", test_set);
         g_test_add_func("/defaults/authorisation", test_authorisation);
+        g_test_add_func("/defaults/last-display", test_last_display);
         g_test_add_func("/defaults/twins", test_twins);
         g_test_add_func("/defaults/config", test_config);
         g_test_add_func("/defaults/moved", test_moved);
