@@ -390,7 +390,9 @@ typedef struct Fault {
 /* Whatever happens, the card is where it was, and there is a login. */
 static void test_fault(const void *data) {
         const Fault *f = data;
-        g_autoptr(Scene) s = scene_new("desktop", "/etc/gpuptd/gpuptd.conf", "[Daemon]\nStepTimeoutSec=1\n", NULL);
+        /* Long enough for every other step of a machine that has much to do. */
+        g_autoptr(Scene) s = scene_new("desktop", "/etc/gpuptd/gpuptd.conf",
+                                       streq(f->effect, "hang") ? "[Daemon]\nStepTimeoutSec=4\n" : "[Daemon]\nStepTimeoutSec=600\n", NULL);
         const JobEnd *end;
         unsigned fault;
         Desktop d;
