@@ -521,9 +521,14 @@ static void test_held_sound(void) {
         char control[64], host_driver[128];
         struct pollfd p = { .events = POLLIN };
         int control_fd, status = 0;
+        bool found;
         pid_t writer;
 
-        if (!audio || !find_control(control, sizeof(control)))
+        if (!audio)
+                return;
+        found = find_control(control, sizeof(control));
+        check(found, "%s has a sound card with its control", audio);
+        if (!found)
                 return;
         (void) snprintf(host_driver, sizeof(host_driver), "%s", link_name(path_of(DEVICES "/%s/driver", audio)));
         control_fd = open(control, O_RDWR | O_CLOEXEC);
