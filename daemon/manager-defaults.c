@@ -16,6 +16,7 @@ struct DefaultWaiter {
         Manager *manager;
         char *gpu;
         DefaultWish before; /* to be put back; gpu NULL: nothing was said */
+        bool fallback;      /* as it was, too */
         default_handler_t handler;
         void *userdata;
         LIST_FIELDS(DefaultWaiter, waiters);
@@ -134,48 +135,63 @@ static void put_back(Manager *m, const DefaultWaiter *w) {
                 r = defaults_wish(d, w->gpu, w->before.identity, w->before.vfio);
         else if (r >= 0)
                 defaults_forget(d, w->gpu);
-        if (r >= 0)
+        if (r >= 0) {
+                d->fallback = w->fallback;
                 r = apply(m, TAKE_PTR(d));
+        }
         if (r < 0)
                 log_error_errno(r, "Failed to take back the default of %s: %m", w->gpu);
 }
 
-static void start_rules(Manager *m);
+/* The latest first: what it found may be the wish of one before it. */
+static void put_all_back(Manager *m) {
+        const DefaultWaiter *last = m->default_waiters;
+
+        while (last && last->waiters_next)
+                last = last->waiters_next;
+        for (; last; last = last->waiters_prev)
+                put_back(m, last);
+}
+
+static int start_rules(Manager *m);
 
 static void on_rules(const ExecResult *result, void *userdata) {
         Manager *m = ASSERT_PTR(userdata);
+        const char *text = result->text;
+        int error = result->error;
 
         m->defaults_rules = NULL;
         if (m->defaults_again) {
-                start_rules(m);
-                return;
+                error = start_rules(m);
+                if (error >= 0)
+                        return;
+                text = "starting it once more";
         }
-        if (result->error < 0)
-                log_error_errno(result->error, "Failed to write the rules that reserve cards at boot (%s): %m",
-                                result->text);
-        else if (m->defaults_changed)
+        if (error < 0) {
+                log_error_errno(error, "Failed to write the rules that reserve cards at boot (%s): %m", text);
+                put_all_back(m);
+        } else if (m->defaults_changed)
                 renew_initramfs(m);
         m->defaults_changed = false;
         while (m->default_waiters) {
                 DefaultWaiter *w = m->default_waiters;
 
-                if (result->error < 0)
-                        put_back(m, w);
-                w->handler(result->error, result->text, w->userdata);
+                w->handler(error, text, w->userdata);
                 default_waiter_free(w);
         }
 }
 
-static void start_rules(Manager *m) {
+static int start_rules(Manager *m) {
         int r;
 
         m->defaults_again = m->defaults_rules;
         if (m->defaults_rules)
-                return;
+                return 0;
         r = run(m, "rules", RULES_UNIT, "Write the rules that reserve GPUs for VFIO at boot", RULES_LIMIT_USEC,
                 on_rules, &m->defaults_rules);
         if (r < 0)
                 log_error_errno(r, "Failed to start writing the rules that reserve cards at boot: %m");
+        return r;
 }
 
 /* ---- face ---- */
@@ -193,7 +209,8 @@ int manager_set_default(Manager *m, const Gpu *g, bool vfio, default_handler_t h
         w = calloc(1, sizeof(DefaultWaiter));
         if (!w)
                 return -ENOMEM;
-        *w = (DefaultWaiter) { .manager = m, .gpu = strdup(g->address), .handler = handler, .userdata = userdata };
+        *w = (DefaultWaiter) { .manager = m, .gpu = strdup(g->address), .fallback = m->host->defaults->fallback,
+                               .handler = handler, .userdata = userdata };
         LIST_APPEND(waiters, m->default_waiters, w);
         if (before) {
                 w->before = (DefaultWish) { .gpu = strdup(before->gpu), .identity = strdup(before->identity), .vfio = before->vfio };
@@ -213,7 +230,12 @@ int manager_set_default(Manager *m, const Gpu *g, bool vfio, default_handler_t h
                 return r;
         }
         m->defaults_changed = m->defaults_changed || r > 0;
-        start_rules(m);
+        r = start_rules(m);
+        if (r < 0) {
+                put_back(m, w);
+                default_waiter_free(w);
+                return r;
+        }
         *ret = w;
         return 0;
 }
@@ -248,7 +270,7 @@ void manager_follow_defaults(Manager *m) {
         m->defaults_changed = m->defaults_changed || r > 0 || m->host->defaults->fallback;
         /* Also what is as it was is written once: the rules may have been lost. */
         if (r > 0 || ((m->host->defaults->n_reserves > 0 || m->host->defaults->fallback) && !m->defaults_followed))
-                start_rules(m);
+                (void) start_rules(m);
         m->defaults_followed = true;
 }
 

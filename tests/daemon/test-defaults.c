@@ -170,6 +170,11 @@ static void test_not_written(void) {
         assert_has(message, CARD);
         assert_has(message, RULES);
         g_assert_cmpstr(gpu_property(s, CARD, "Default"), ==, "host");
+        /* Nor of two callers at once, the second of whom found the wish of the first. */
+        g_assert_cmpint(sd_bus_call_method_async(s->caller, NULL, GPUPT_BUS_NAME, gpu_path(s, CARD), GPUPT_GPU_INTERFACE, "SetDefault",
+                                                 NULL, NULL, "s", "vfio"), >=, 0);
+        g_assert_cmpstr(set_default(s, CARD, "host"), ==, "Failed");
+        g_assert_cmpstr(gpu_property(s, CARD, "Default"), ==, "host");
         g_assert_cmpint(rmdir(RULES), ==, 0);
         g_assert_cmpstr(set_default(s, CARD, "vfio"), ==, "");
         g_assert_cmpstr(gpu_property(s, CARD, "Default"), ==, "vfio");
@@ -213,6 +218,7 @@ static void restore(const char *verb) {
 /* Boots that do not come to their end: the third one begins with all cards given back, and everybody says so. */
 static void test_fallback(void) {
         g_autoptr(Scene) s = scene_new("desktop", NULL);
+        g_autofree char *store = NULL;
 
         g_assert_cmpstr(set_default(s, CARD, "vfio"), ==, "");
         assert_end(s, detach(s, CARD, ""), "done", "");
@@ -238,6 +244,12 @@ static void test_fallback(void) {
         scene_start(s);
         g_assert_cmpstr(gpu_property(s, CARD, "Default"), ==, "host");
         assert_has(sim_daemon_log(s->m), "did not come to their end");
+        /* It ends with a default that is written, not with one that only was to be. */
+        g_assert_cmpint(mkdir(RULES, 0755), ==, 0);
+        g_assert_cmpstr(set_default(s, CARD, "vfio"), ==, "Failed");
+        g_assert_cmpint(rmdir(RULES), ==, 0);
+        g_assert_true(g_file_get_contents(STORE, &store, NULL, NULL));
+        assert_has(store, "fallback");
         g_assert_cmpstr(set_default(s, CARD, "vfio"), ==, "");
         g_assert_cmpstr(gpu_property(s, CARD, "Default"), ==, "vfio");
         g_assert_nonnull(rules(s));
