@@ -47,6 +47,16 @@ static inline void loop_remove_dir(char *path) {
         g_free(path);
 }
 
+static inline unsigned loop_count_files(const char *path) {
+        g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+        unsigned n = 0;
+
+        g_assert_nonnull(dir);
+        while (g_dir_read_name(dir))
+                n++;
+        return n;
+}
+
 static inline char *loop_make_dir(void) {
         char *path = g_dir_make_tmp("gpuptd-test-XXXXXX", NULL);
 

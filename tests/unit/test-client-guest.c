@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "tests/unit/client-fixture.h"
+#include "tests/unit/loop.h"
 
 static const MockScript plain = { .n_gpus = 1 };
 static const MockScript two = { .n_gpus = 2 };
@@ -252,16 +253,6 @@ static int write_scripts(Fixture *f, const char *directory, const char *options)
         return client(f, line);
 }
 
-static unsigned entries_of(const char *path) {
-        g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
-        unsigned n = 0;
-
-        g_assert_nonnull(dir);
-        while (g_dir_read_name(dir))
-                n++;
-        return n;
-}
-
 static void remove_scripts(const Fixture *f, const char *directory) {
         g_autofree char *path = path_in(f, directory);
 
@@ -293,8 +284,8 @@ static void test_scripts(Fixture *f, gconstpointer data) {
         g_assert_cmpint(write_scripts(f, "new", ""), ==, EXIT_DONE);
         g_assert_cmpstr(f->err, ==, "");
         assert_has(f->out, "/new/enable-gpu.ps1\n");
-        g_assert_cmpuint(entries_of(path), ==, G_N_ELEMENTS(names));
-        g_assert_cmpuint(entries_of(f->dir), ==, 1);
+        g_assert_cmpuint(loop_count_files(path), ==, G_N_ELEMENTS(names));
+        g_assert_cmpuint(loop_count_files(f->dir), ==, 1);
         g_assert_cmpint(g_stat(path, &st), ==, 0);
         g_assert_cmpint(st.st_mode & 07777, ==, 0755);
         g_assert_cmpint(g_stat(file, &st), ==, 0);
@@ -354,19 +345,19 @@ static void test_scripts_exist(Fixture *f, gconstpointer data) {
         assert_has(f->err, "With --force");
         g_assert_true(g_file_get_contents(mine, &text, NULL, NULL));
         g_assert_cmpstr(text, ==, "mine");
-        g_assert_cmpuint(entries_of(f->dir), ==, 1);
+        g_assert_cmpuint(loop_count_files(f->dir), ==, 1);
 
         g_assert_cmpint(write_scripts(f, "old", "--force"), ==, EXIT_DONE);
         g_free(text);
         text = read_script(f, "old", "install.ps1");
         assert_has(text, "gpuptd-10de-1e87");
-        g_assert_cmpuint(entries_of(path), ==, G_N_ELEMENTS(names) + 1);
+        g_assert_cmpuint(loop_count_files(path), ==, G_N_ELEMENTS(names) + 1);
 
         /* one of them cannot be replaced */
         (void) g_unlink(mine);
         g_assert_cmpint(g_mkdir(mine, 0700), ==, 0);
         g_assert_cmpint(write_scripts(f, "old", "--force"), ==, EXIT_FAILED);
-        g_assert_cmpuint(entries_of(path), ==, G_N_ELEMENTS(names) + 1);
+        g_assert_cmpuint(loop_count_files(path), ==, G_N_ELEMENTS(names) + 1);
         g_assert_cmpint(g_rmdir(mine), ==, 0);
         (void) g_unlink(other);
         remove_scripts(f, "old");
@@ -387,7 +378,7 @@ static void test_scripts_nowhere(Fixture *f, gconstpointer data) {
         g_assert_true(g_file_set_contents(file, "mine", -1, NULL));
         g_assert_cmpint(write_scripts(f, "file", ""), ==, EXIT_FAILED);
         g_assert_cmpint(write_scripts(f, "file", "--force"), ==, EXIT_FAILED);
-        g_assert_cmpuint(entries_of(f->dir), ==, 1);
+        g_assert_cmpuint(loop_count_files(f->dir), ==, 1);
         (void) g_unlink(file);
 
         /* not for root, either */

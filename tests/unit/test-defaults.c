@@ -3,6 +3,7 @@
 /* test-defaults: what was said of cards, written and read; and the rules that are made of it. */
 
 #include "defaults.h"
+#include "loop.h"
 
 #include <glib.h>
 #include <glib/gstdio.h>
@@ -89,8 +90,7 @@ static void test_rules(void) {
 }
 
 static void test_file(void) {
-        g_autofree char *dir = g_dir_make_tmp("gpuptd-test-XXXXXX", NULL),
-                        *path = g_build_filename(dir, "defaults", NULL);
+        g_autofree char *dir = loop_make_dir(), *path = g_build_filename(dir, "defaults", NULL);
         _cleanup_(defaults_freep) Defaults *d = NULL, *back = NULL, *none = NULL;
         g_autofree char *before = NULL, *after = NULL;
 
@@ -122,7 +122,7 @@ static void test_file(void) {
 
 /* A boot counts once, whoever asks how often; "boots" of others are written as they are read. */
 static void test_boots(void) {
-        g_autofree char *dir = g_dir_make_tmp("gpuptd-test-XXXXXX", NULL), *path = g_build_filename(dir, "boots", NULL);
+        g_autofree char *dir = loop_make_dir(), *path = g_build_filename(dir, "boots", NULL);
 
         g_assert_cmpint(defaults_forget_boots(dir), ==, 0);
         g_assert_cmpint(defaults_count_boot(dir), ==, 0);

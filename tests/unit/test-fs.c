@@ -110,16 +110,6 @@ static void test_write_attribute(void) {
         loop_remove_dir(dir);
 }
 
-static unsigned count_files(const char *path) {
-        g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
-        unsigned n = 0;
-
-        g_assert_nonnull(dir);
-        while (g_dir_read_name(dir))
-                n++;
-        return n;
-}
-
 static void test_atomic(void) {
         char *dir = loop_make_dir();
         g_autofree char *path = g_build_filename(dir, "file", NULL),
@@ -137,14 +127,14 @@ static void test_atomic(void) {
                 g_assert_cmpuint(size, ==, i == 1 ? 0 : (1 << 20) - i);
                 g_assert_cmpint(stat(path, &st), ==, 0);
                 g_assert_cmpuint(st.st_mode & 07777, ==, 0600);
-                g_assert_cmpuint(count_files(dir), ==, 1);
+                g_assert_cmpuint(loop_count_files(dir), ==, 1);
         }
 
         /* What cannot take its place leaves nothing behind. */
         g_assert_cmpint(mkdir(in_the_way, 0700), ==, 0);
         write_plain(inside, "", 0);
         g_assert_cmpint(write_file_atomic(in_the_way, "x", 1), <, 0);
-        g_assert_cmpuint(count_files(dir), ==, 2);
+        g_assert_cmpuint(loop_count_files(dir), ==, 2);
         g_assert_cmpint(write_file_atomic("/nonexistent/file", "x", 1), ==, -ENOENT);
         long_path = g_strdup_printf("%s/%s", dir, big);
         g_assert_cmpint(write_file_atomic(long_path, "x", 1), ==, -ENAMETOOLONG);

@@ -33,6 +33,19 @@ static Session *session_find(const char *id) {
         return NULL;
 }
 
+/* The one that a call is about. */
+static int session_read(sd_bus_message *m, Session **ret, sd_bus_error *error) {
+        const char *id;
+        int r = sd_bus_message_read(m, "s", &id);
+
+        if (r < 0)
+                return r;
+        *ret = session_find(id);
+        if (!*ret)
+                return sd_bus_error_setf(error, "org.freedesktop.login1.NoSuchSession", "No session '%s' known", id);
+        return 0;
+}
+
 static Session *session_active(void) {
         for (unsigned i = 0; sessions && i < sessions->len; i++) {
                 Session *s = g_ptr_array_index(sessions, i);
@@ -61,16 +74,11 @@ int login1_list_sessions(sd_bus_message *m, _unused_ void *userdata, _unused_ sd
 }
 
 int login1_get_session(sd_bus_message *m, _unused_ void *userdata, sd_bus_error *error) {
-        const char *id;
-        const Session *s;
-        int r;
+        Session *s;
+        int r = session_read(m, &s, error);
 
-        r = sd_bus_message_read(m, "s", &id);
         if (r < 0)
                 return r;
-        s = session_find(id);
-        if (!s)
-                return sd_bus_error_setf(error, "org.freedesktop.login1.NoSuchSession", "No session '%s' known", id);
         return sd_bus_reply_method_return(m, "o", s->path);
 }
 
@@ -324,16 +332,11 @@ static void on_scope_stopped(bool ok) {
 
 int login1_terminate_session(sd_bus_message *m, _unused_ void *userdata, sd_bus_error *error) {
         g_autofree char *scope = NULL;
-        const char *id;
         Session *s;
-        int r;
+        int r = session_read(m, &s, error);
 
-        r = sd_bus_message_read(m, "s", &id);
         if (r < 0)
                 return r;
-        s = session_find(id);
-        if (!s)
-                return sd_bus_error_setf(error, "org.freedesktop.login1.NoSuchSession", "No session '%s' known", id);
         s->closing = true;
         s->active = false;
         write_files();
