@@ -290,12 +290,29 @@ static bool be_patient(Sleep *s) {
                                           s) >= 0;
 }
 
+/* What a daemon before has asked for may be on its way still: the unit of that name is waited for. Where there is none any
+ * more, the name serves for the question itself. */
+static bool is_doing(const Sleep *s, const SleepVm *v) {
+        return s->record->phase == SLEEP_UNDOING && v->stage == SLEEP_STAGE_DOING && v->call > 0;
+}
+
+static unsigned limit_of(const Sleep *s, const SleepVm *v) {
+        const Gpu *g = v->gpus ? manager_find_gpu(s->m, v->gpus[0]) : NULL;
+
+        return g ? MAX(sleep_policy_of(g)->timeout_sec, SLEEP_QUESTION_SEC) : SLEEP_QUESTION_SEC;
+}
+
 /* By how it is now: what was asked for may have come late, or not at all, and others may have done something. */
 static void on_status(const VmAnswer *a, const char *adapter, bool joined, void *userdata) {
         Sleep *s = ASSERT_PTR(userdata);
         SleepVm *v = current_vm(s);
 
         s->back_call = NULL;
+        if (joined && is_doing(s, v)) {
+                v->call = 0;
+                sleep_poke(s);
+                return;
+        }
         if (a->result != VM_DONE && be_patient(s))
                 return;
         if (a->result != VM_DONE)
@@ -310,6 +327,16 @@ static void on_status(const VmAnswer *a, const char *adapter, bool joined, void 
                 vm_is_through(s, SLEEP_STAGE_LEFT, "There is nothing any more that could be started.");
         else
                 vm_is_through(s, SLEEP_STAGE_LEFT, "It is %s, and was left so.", vm_state_to_string(a->state));
+}
+
+static void ask_status(Sleep *s) {
+        const SleepVm *v = current_vm(s);
+
+        if (is_doing(s, v)) {
+                sleep_describe(s, "%s: wait for the end of what was begun (%s)", v->name, vm_action_to_string(v->action));
+                (void) ask(s, VM_STATUS, v->call, limit_of(s, v), on_status);
+        } else
+                (void) ask(s, VM_STATUS, sleep_next_call(s, 1), SLEEP_QUESTION_SEC, on_status);
 }
 
 static const SleepCard *sick_card(const Sleep *s, const SleepVm *v) {
@@ -333,7 +360,7 @@ static bool bring_vms(Sleep *s) {
                         vm_is_through(s, SLEEP_STAGE_LEFT, "It was not let loose on %s, which is not well: %s",
                                       sick->address, sick->message);
                 else
-                        (void) ask(s, VM_STATUS, sleep_next_call(s, 1), SLEEP_QUESTION_SEC, on_status);
+                        ask_status(s);
         }
         return s->back_vm == 0;
 }

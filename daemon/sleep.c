@@ -381,7 +381,10 @@ static void begin_pending(Sleep *s) {
         begin(s, c);
 }
 
+/* Not before it is known where the last daemon left it: of what that one has begun nothing has been looked at yet. */
 static void sleep_drive(Sleep *s) {
+        if (!s->taken_up)
+                return;
         if (sleep_is_over(s))
                 begin_pending(s);
         else if (s->record->phase == SLEEP_PREPARING)

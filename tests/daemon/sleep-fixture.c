@@ -31,7 +31,7 @@ static const char adapter[] =
         "state=$(cat $D/state)\n"
         "can() { grep -qw $1 $D/can && echo true || echo false; }\n"
         "become() { echo $1 >$D/state; echo \"{\\\"state\\\":\\\"$1\\\",\\\"changed\\\":true}\"; }\n"
-        "end() { kill -9 $(cat $D/pid) 2>/dev/null; become off; }\n"
+        "end() { become off; kill -9 $(cat $D/pid) 2>/dev/null; }\n"
         "case $verb in\n"
         "identify) echo '{\"id\":\"vm-1\",\"name\":\"win10\"}' ;;\n"
         "status) echo \"{\\\"state\\\":\\\"$state\\\"}\" ;;\n"

@@ -257,6 +257,36 @@ static void test_killed_in_verb(void) {
         }
 }
 
+/* What the last daemon left is read before systemd1 has said whether the host still sleeps: until then nothing goes on, and
+ * nothing counts as done. Without an answer the sleep is called off, and what was begun is waited for. */
+static void test_killed_gate_unknown(void) {
+        g_autoptr(Scene) s = sleep_scene("VirtualMachine=pause");
+        g_autoptr(SimRecorder) signals = NULL;
+        g_autoptr(Gate) lost = NULL;
+        pid_t vm = vm_opens(s);
+        const char *job;
+
+        (void) sim_command(s->m, "unit gpuptd-sleep.service active oneshot remain");
+        vm_behaves("pause", "hang");
+        lost = gate_call(s, "PrepareSleep");
+        vm_wait_asked(s, "pause");
+        sim_daemon_kill(s->m);
+        g_assert_cmpstr(gate_wait(lost), ==, "NoReply");
+        (void) sim_command(s->m, "systemd1 silent");
+        signals = sim_recorder_new(s->m);
+        scene_start(s);
+        g_assert_cmpstr(last_sleep(s, "result"), ==, "undoing");
+        g_assert_cmpint(sd_bus_message_read(sim_recorder_wait(signals, "JobNew"), "uo", NULL, &job), >=, 0);
+        (void) sim_command(s->m, "systemd1 back");
+        sim_wait_property(s->m, job, GPUPT_JOB_INTERFACE, "Description", "win10: wait for the end of what was begun (pause)");
+        vm_goes_on("pause");
+        g_assert_cmpstr(host_job_end(s, signals), ==, "cancelled Cancelled");
+        g_assert_cmpstr(vm_log(s), ==, "pause resume");
+        g_assert_cmpstr(vm_state(s), ==, "running");
+        sim_let_go(s->m, vm);
+        assert_detached(s);
+}
+
 /* The gate asks a daemon that has not looked at its GPUs yet, and that has slept before in another life: it waits, and is answered. */
 static void test_early_gate(void) {
         g_autoptr(Scene) s = sleep_scene("VirtualMachine=pause");
@@ -403,6 +433,7 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/sleep-faults/unreachable", test_unreachable);
         g_test_add_func("/sleep-faults/job-runs", test_job_runs);
         g_test_add_func("/sleep-faults/killed-in-verb", test_killed_in_verb);
+        g_test_add_func("/sleep-faults/killed-gate-unknown", test_killed_gate_unknown);
         g_test_add_func("/sleep-faults/early-gate", test_early_gate);
         g_test_add_func("/sleep-faults/killed-prepared", test_killed_prepared);
         g_test_add_func("/sleep-faults/killed-resuming", test_killed_resuming);

@@ -158,6 +158,8 @@ static int on_name(sd_bus_message *m, void *userdata, _unused_ sd_bus_error *err
 int service_start(Service *s) {
         int r;
 
+        if (s->bus && !sd_bus_get_event(s->bus))
+                return sd_bus_attach_event(s->bus, loop, SD_EVENT_PRIORITY_NORMAL);
         if (s->bus)
                 return 0;
         r = sd_bus_new(&s->bus);
@@ -185,6 +187,12 @@ void service_stop(Service *s) {
          * closed it hears some time later, and takes calls for it until then. */
         (void) sd_bus_release_name(s->bus, s->name);
         s->bus = sd_bus_flush_close_unref(s->bus);
+}
+
+/* What it is asked stays in its socket. */
+void service_silence(Service *s) {
+        if (s->bus)
+                (void) sd_bus_detach_event(s->bus);
 }
 
 int bus_start(sd_event *event, void (*ready)(void)) {

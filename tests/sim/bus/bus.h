@@ -24,6 +24,7 @@ int bus_start(sd_event *event, void (*ready)(void));
 
 int service_start(Service *s);
 void service_stop(Service *s);
+void service_silence(Service *s); /* it has its name, and answers nothing until it is started again */
 
 sd_event *bus_event(void);
 

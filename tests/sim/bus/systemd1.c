@@ -718,9 +718,12 @@ static int command_jobs_log(_unused_ char **arguments, GString *text) {
 static int command_systemd1(char **arguments, _unused_ GString *text) {
         if (streq(arguments[0], "back"))
                 return service_start(&systemd1_service);
-        if (!streq(arguments[0], "gone"))
+        if (streq(arguments[0], "gone"))
+                service_stop(&systemd1_service);
+        else if (streq(arguments[0], "silent"))
+                service_silence(&systemd1_service);
+        else
                 return -EINVAL;
-        service_stop(&systemd1_service);
         return 0;
 }
 
