@@ -213,6 +213,17 @@ int setting_parse_units(const Setting *s, const char *value, void *config) {
         return extend_list((char ***) ((char *) config + s->offset), value, service_name_valid);
 }
 
+/* The name of a file in some bin directory. */
+static bool program_name_valid(const char *s) {
+        size_t n = strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._+-");
+
+        return n > 0 && n <= 64 && s[n] == '\0' && s[0] != '-';
+}
+
+int setting_parse_programs(const Setting *s, const char *value, void *config) {
+        return extend_list((char ***) ((char *) config + s->offset), value, program_name_valid);
+}
+
 static int set_enum(const Setting *s, const char *value, int parsed, void *config) {
         int v = *value ? parsed : (int) s->fallback;
 
@@ -232,6 +243,10 @@ int setting_parse_idle_power(const Setting *s, const char *value, void *config) 
 
 int setting_parse_last_display(const Setting *s, const char *value, void *config) {
         return set_enum(s, value, last_display_from_string(value), config);
+}
+
+int setting_parse_desktops(const Setting *s, const char *value, void *config) {
+        return set_enum(s, value, desktops_from_string(value), config);
 }
 
 int setting_parse_vm_policy(const Setting *s, const char *value, void *config) {

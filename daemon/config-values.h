@@ -28,9 +28,9 @@ setting_parse_t setting_parse_address, setting_parse_path, setting_parse_vendor,
         setting_parse_subsystem;
 /* Lists of words, to which a further assignment adds. */
 setting_parse_t setting_parse_functions, setting_parse_rungs, setting_parse_before_vfio, setting_parse_units,
-        setting_parse_xorg_files;
+        setting_parse_xorg_files, setting_parse_programs;
 /* One word of an enum. */
-setting_parse_t setting_parse_after_vm, setting_parse_idle_power, setting_parse_last_display;
+setting_parse_t setting_parse_after_vm, setting_parse_idle_power, setting_parse_last_display, setting_parse_desktops;
 setting_parse_t setting_parse_vm_policy, setting_parse_gpu_sleep_policy, setting_parse_sleep_error_policy,
         setting_parse_lid_policy;
 /* systemd's words for yes and no. */

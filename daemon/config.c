@@ -30,10 +30,14 @@ static const char *const idle_power_table[_IDLE_POWER_MAX] = {
 static const char *const last_display_table[_LAST_DISPLAY_MAX] = {
         [LAST_DISPLAY_PROTECT] = "protect", [LAST_DISPLAY_ALLOW] = "allow",
 };
+static const char *const desktops_table[_DESKTOPS_MAX] = {
+        [DESKTOPS_USE] = "use", [DESKTOPS_LEAVE] = "leave",
+};
 
 DEFINE_STRING_TABLE(after_vm, AfterVm);
 DEFINE_STRING_TABLE(idle_power, IdlePower);
 DEFINE_STRING_TABLE(last_display, LastDisplay);
+DEFINE_STRING_TABLE(desktops, Desktops);
 
 GpuConfig *gpu_config_free(GpuConfig *g) {
         if (!g)
@@ -51,6 +55,7 @@ GpuConfig *gpu_config_free(GpuConfig *g) {
         (void) strv_free(g->forbid);
         (void) strv_free(g->stop_units);
         (void) strv_free(g->xorg_files);
+        (void) strv_free(g->ask_compositors);
         free(g);
         return NULL;
 }
@@ -125,6 +130,9 @@ static const Setting gpu_settings[] = {
           .offset = offsetof(GpuConfig, last_display), .fallback = (unsigned) _LAST_DISPLAY_INVALID },
         { "Session", "StopUnits", .parse = setting_parse_units, .offset = offsetof(GpuConfig, stop_units) },
         { "Session", "XorgFiles", .parse = setting_parse_xorg_files, .offset = offsetof(GpuConfig, xorg_files) },
+        { "Session", "AskCompositors", .parse = setting_parse_programs, .offset = offsetof(GpuConfig, ask_compositors) },
+        { "Session", "Desktops", .parse = setting_parse_desktops,
+          .offset = offsetof(GpuConfig, desktops), .fallback = DESKTOPS_USE },
 };
 
 /* Text */

@@ -35,9 +35,17 @@ typedef enum LastDisplay {
         _LAST_DISPLAY_INVALID = -EINVAL,
 } LastDisplay;
 
+typedef enum Desktops {
+        DESKTOPS_USE,   /* the default: they take every card that appears */
+        DESKTOPS_LEAVE, /* not this one: a rule of udev keeps it from their seat */
+        _DESKTOPS_MAX,
+        _DESKTOPS_INVALID = -EINVAL,
+} Desktops;
+
 DECLARE_STRING_TABLE(after_vm, AfterVm);
 DECLARE_STRING_TABLE(idle_power, IdlePower);
 DECLARE_STRING_TABLE(last_display, LastDisplay);
+DECLARE_STRING_TABLE(desktops, Desktops);
 
 /* Which keys of [Sleep] a file has. */
 typedef struct SleepKeys {
@@ -68,6 +76,8 @@ typedef struct GpuConfig {
         SleepPolicy sleep;        /* likewise each of its fields; before config_load() only those of sleep_given count */
         SleepKeys sleep_given;    /* what the file itself says */
         char **xorg_files;        /* XorgFiles=: words of xorg-file.h */
+        char **ask_compositors;   /* AskCompositors=: names of programs that let go of a card when udev says that it has gone */
+        Desktops desktops;        /* Desktops= */
 } GpuConfig;
 
 typedef struct Config {

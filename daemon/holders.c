@@ -244,6 +244,49 @@ bool holders_contains(const Holders *h, uint32_t pid, uint64_t start) {
         return false;
 }
 
+/* They hold nodes on behalf of sessions, and end for none. */
+static bool is_of_the_host(const Holder *h) {
+        static const char *const units[] = { "init.scope", "systemd-logind.service", "gpuptd.service" };
+
+        for (size_t i = 0; i < ELEMENTSOF(units); i++)
+                if (streq_ptr(h->unit, units[i]))
+                        return true;
+        return h->pid == 1;
+}
+
+bool holder_is_desktop(const Holder *h) {
+        return h->protected && !h->is_vm && !is_of_the_host(h);
+}
+
+/* "PROGRAM", or "COMM (PROGRAM)" where the process calls itself otherwise: either name will do. */
+static bool is_named(const Holder *h, char *const *names) {
+        const char *command = strempty(h->command), *program = strstr(command, " (");
+
+        for (char *const *name = names; name && *name; name++) {
+                size_t n = strlen(*name);
+
+                if (streq(command, *name))
+                        return true;
+                if (program && ((strncmp(command, *name, n) == 0 && command + n == program) ||
+                                (strncmp(program + 2, *name, n) == 0 && streq(program + 2 + n, ")"))))
+                        return true;
+        }
+        return false;
+}
+
+bool holders_are_desktops_named(const Holders *h, char *const *names) {
+        bool found = false;
+
+        for (size_t i = 0; i < h->n; i++) {
+                if (!holder_is_desktop(h->list + i))
+                        continue;
+                if (!is_named(h->list + i, names))
+                        return false;
+                found = true;
+        }
+        return found;
+}
+
 const Holder *holders_find_vm(const Holders *h) {
         for (size_t i = 0; i < h->n; i++)
                 if (h->list[i].is_vm)

@@ -61,6 +61,11 @@ bool holders_contains(const Holders *h, uint32_t pid, uint64_t start);
 /* The first holder that is a VM, or NULL. */
 const Holder *holders_find_vm(const Holders *h);
 
+/* A compositor, a display server, or a session's own leader: ended by nothing but the end of its desktop. */
+bool holder_is_desktop(const Holder *h);
+/* Whether there is one of these, and all of them are programs of these names. */
+bool holders_are_desktops_named(const Holders *h, char *const *names);
+
 /* "pipewire (pid 812, pipewire.service) holds /dev/snd/controlC1; … and 3 more": for error messages. Control characters
  * are replaced. Newly allocated. */
 char *holders_describe(const Holders *h);

@@ -8,20 +8,6 @@
 
 #include "plan-builder.h"
 
-/* They hold nodes on behalf of sessions, and end for none. */
-static bool is_of_the_host(const Holder *h) {
-        static const char *const units[] = { "init.scope", "systemd-logind.service", "gpuptd.service" };
-
-        for (size_t i = 0; i < ELEMENTSOF(units); i++)
-                if (streq_ptr(h->unit, units[i]))
-                        return true;
-        return h->pid == 1;
-}
-
-static bool is_in_the_way(const Holder *h) {
-        return h->protected && !h->is_vm && !is_of_the_host(h);
-}
-
 /* What a user's manager has started (GNOME and Plasma are) is in no session of its own. */
 static bool belongs_to(const Holder *h, const Login *l) {
         if (h->session)
@@ -31,7 +17,7 @@ static bool belongs_to(const Holder *h, const Login *l) {
 
 static bool has_card(const Holders *holders, const Login *l) {
         for (size_t i = 0; i < holders->n; i++)
-                if (is_in_the_way(holders->list + i) && belongs_to(holders->list + i, l))
+                if (holder_is_desktop(holders->list + i) && belongs_to(holders->list + i, l))
                         return true;
         return false;
 }
@@ -41,7 +27,7 @@ static bool display_manager_has_card(const Holders *holders) {
         for (size_t i = 0; i < holders->n; i++) {
                 const Holder *h = holders->list + i;
 
-                if (is_in_the_way(h) && h->unit && streq_ptr(h->unit, holders->display_manager))
+                if (holder_is_desktop(h) && h->unit && streq_ptr(h->unit, holders->display_manager))
                         return true;
         }
         for (size_t i = 0; i < holders->n_logins; i++) {

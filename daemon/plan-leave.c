@@ -95,6 +95,26 @@ int builder_check_leave(Builder *b) {
         return r;
 }
 
+/* Without an end of its desktop, for compositors that their administrator knows to let go. */
+static void add_ask_compositors(Builder *b) {
+        char *const *names = b->in->config ? b->in->config->ask_compositors : NULL;
+
+        if (strv_length(names) == 0 || b->stopped_desktop)
+                return;
+        for (size_t i = 0; i < b->n_claimed && b->r >= 0; i++)
+                for (size_t k = 0; k < b->claimed[i]->n_nodes && b->r >= 0; k++) {
+                        const char *card = startswith(b->claimed[i]->nodes[k].path, "/dev/dri/");
+                        _cleanup_strv_free_ char **arguments = NULL;
+
+                        if (!card || !startswith(card, "card"))
+                                continue;
+                        b->r = strv_extend(&arguments, card);
+                        for (char *const *name = names; *name && b->r >= 0; name++)
+                                b->r = strv_extend(&arguments, *name);
+                        builder_add_strv(b, VERB_ASK_COMPOSITOR, b->claimed[i]->address, arguments);
+                }
+}
+
 /* Holders are asked before they are waited for, and waited for before they are ended. */
 void builder_add_release(Builder *b) {
         const char *display = b->in->functions[0];
@@ -105,6 +125,7 @@ void builder_add_release(Builder *b) {
                 builder_add(b, VERB_STOP_UNIT, *unit, NULL, NULL);
         builder_add_leave_desktop(b);
         builder_add_seconds(b, VERB_ASK, display, b->options->wait_sec);
+        add_ask_compositors(b);
         for (size_t i = 0; i < b->n_claimed; i++)
                 for (char **card = b->claimed[i]->sound_cards; card && *card; card++)
                         builder_add(b, VERB_ASK_SOUND, b->claimed[i]->address, *card, NULL);

@@ -189,6 +189,10 @@ static int undo_into(const Step *s, const Saved *saved, Plan *undo) {
                 return isempty(value) ? 0 : plan_add(undo, VERB_UNBIND, s->target, (char *[]) { (char *) value, NULL });
         case VERB_ASK_SOUND:
                 return undo_sound(s, saved, undo);
+        case VERB_ASK_COMPOSITOR:
+                /* Who was not asked is not told either: one that takes `add` for a further card may not like it. */
+                value = s->arguments ? saved_get(saved, s->arguments[0], "asked") : NULL;
+                return isempty(value) ? 0 : plan_add(undo, VERB_RETURN_COMPOSITOR, s->target, (char *[]) { s->arguments[0], NULL });
         case VERB_RELEASE_CONSOLE:
                 return plan_add(undo, VERB_RESTORE_CONSOLE, s->target, NULL);
         case VERB_RESTORE_CONSOLE:

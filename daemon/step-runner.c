@@ -108,6 +108,8 @@ static int on_limit(sd_event_source *source, uint64_t usec, void *userdata) {
 
         if (verb_info(r->step->verb)->executor != EXECUTOR_WORKER)
                 finish(r, RUN_DONE, -ETIMEDOUT, "it took too long", "", 0);
+        else if (r->step->verb == VERB_ASK_COMPOSITOR && r->census)
+                finish(r, RUN_DONE, 0, "", "", 0); /* nothing is in the kernel yet */
         else if (r->step->verb != VERB_EJECT || gpu_census(r->gpu, on_eject_census, r, &r->census) < 0)
                 become_stuck(r);
         return 0;
@@ -196,6 +198,36 @@ static int run_worker(StepRunner *r) {
         if (k < 0)
                 return k;
         return worker_send(r->worker, r->number, r->step);
+}
+
+/* A desktop that does not follow such an event may crash of it (mutter did), and logs everybody out without being asked. */
+static void on_compositors(int error, const Holders *holders, void *userdata) {
+        StepRunner *r = ASSERT_PTR(userdata);
+        _cleanup_free_ char *line = NULL;
+        int k;
+
+        r->census = NULL;
+        /* Who is not asked is waited for, and named if he stays. */
+        if (error < 0 || !holders_are_desktops_named(holders, r->step->arguments + 1)) {
+                finish(r, RUN_DONE, 0, "", "", 0);
+                return;
+        }
+        k = asprintf(&line, "saved %s asked yes\n", r->step->arguments[0]);
+        if (k < 0) {
+                line = NULL;
+                k = -ENOMEM;
+        } else
+                k = r->save(line, r->userdata);
+        if (k >= 0)
+                k = run_worker(r);
+        if (k < 0)
+                finish(r, RUN_DONE, k, "asking the desktop", "", 0);
+}
+
+static int ask_compositors(StepRunner *r) {
+        if (strv_length(r->step->arguments) < 2)
+                return -EBADMSG;
+        return gpu_census(r->gpu, on_compositors, r, &r->census);
 }
 
 static bool was_shown(const StepRunner *r, const Step *step) {
@@ -419,7 +451,12 @@ int step_runner_run(StepRunner *r, unsigned number, const Step *step) {
         switch (verb_info(step->verb)->executor) {
         case EXECUTOR_WORKER:
                 /* Whoever let go when asked is not ended. */
-                k = step->verb == VERB_END && !was_shown(r, step) ? finish_soon(r, 0) : run_worker(r);
+                if (step->verb == VERB_END && !was_shown(r, step))
+                        k = finish_soon(r, 0);
+                else if (step->verb == VERB_ASK_COMPOSITOR)
+                        k = ask_compositors(r);
+                else
+                        k = run_worker(r);
                 break;
         case EXECUTOR_UNIT:
                 k = run_unit(r);

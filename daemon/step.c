@@ -61,6 +61,8 @@ static const VerbRow verb_rows[_VERB_MAX] = {
 
         ROW(VERB_ASK_SOUND, "ask-sound", WORKER, 3, 30, true, "ask the sound servers to let go of $1", NULL),
         ROW(VERB_RETURN_SOUND, "return-sound", WORKER, 3, 30, true, "give $1 back to the sound servers", NULL),
+        ROW(VERB_ASK_COMPOSITOR, "ask-compositor", WORKER, 5, 70, true, "ask the desktop to let go of $1", NULL),
+        ROW(VERB_RETURN_COMPOSITOR, "return-compositor", WORKER, 3, 30, true, "give $1 back to the desktop", NULL),
         ROW(VERB_END, "end", WORKER, 10, 75, true, "end process $t", NULL),
         ROW(VERB_RELEASE_CONSOLE, "release-console", WORKER, 5, 30, true, "release the text console $t", NULL),
         ROW(VERB_RESTORE_CONSOLE, "restore-console", WORKER, 5, 30, true, "restore the text console $t", NULL),

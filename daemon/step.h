@@ -77,6 +77,9 @@ typedef enum Verb {
         VERB_ASK_SOUND,      /* ADDR CARD: synthetic `remove` on the sound card, ACLs of its nodes dropped;
                               *   -> `saved PATH acl HEX` for each node that had one */
         VERB_RETURN_SOUND,   /* ADDR CARD [PATH HEX…]: ACLs put back, `add` on the card and on its controlC node */
+        VERB_ASK_COMPOSITOR, /* ADDR CARD NAME…: synthetic `remove` on the DRM card, if whoever of a desktop has it open is a program of one
+                              *   of these names; -> `saved CARD asked yes`, before */
+        VERB_RETURN_COMPOSITOR, /* ADDR CARD: `add` on it; one that has gone meanwhile is success */
         VERB_END,            /* PID START SECONDS: TERM, KILL after SECONDS, by pidfd; -ESRCH (gone before) is success,
                               *   another start time too */
         VERB_RELEASE_CONSOLE, /* VTCON: unbound, read back */

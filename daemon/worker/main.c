@@ -13,6 +13,7 @@
 #include "worker/alarm.h"
 #include "worker/bind.h"
 #include "worker/census.h"
+#include "worker/compositor.h"
 #include "worker/end.h"
 #include "worker/host-survey.h"
 #include "worker/hotplug.h"
@@ -76,6 +77,8 @@ static const Handler handlers[_VERB_MAX] = {
         [VERB_WAIT_SCREEN] = { verb_wait_screen, 2, 1 },
         [VERB_ASK_SOUND] = { verb_ask_sound, 1, 0 },
         [VERB_RETURN_SOUND] = { verb_return_sound, 1, 2 },
+        [VERB_ASK_COMPOSITOR] = { verb_ask_compositor, 1, 1 },
+        [VERB_RETURN_COMPOSITOR] = { verb_return_compositor, 1, 0 },
         [VERB_END] = { verb_end, 2, 0 },
         [VERB_CHECK_LOGINS] = { verb_check_logins, 0, 1 },
         [VERB_RELEASE_CONSOLE] = { verb_release_console, 0, 0 },

@@ -11,6 +11,7 @@
 
 #include "util/fs.h"
 #include "worker/pci.h"
+#include "worker/uevent.h"
 
 #define ACL_XATTR "system.posix_acl_access"
 #define ACL_SIZE_MAX 2048U
@@ -84,31 +85,12 @@ static bool is_sound_node(const char *name) {
         return false;
 }
 
-/* Opens the card's directory below the function, so that a card of that number on another one is never meant. */
 static int open_card(Work *w, int *ret) {
-        _cleanup_(pci_device_done) PciDevice d = PCI_DEVICE_INIT;
-        const char *card = w->arguments[0];
-        char path[STRLEN("sound/") + 16];
-        int r, fd;
-
-        if (!numbered_name_valid(card, "card"))
-                return work_fail(w, -EINVAL, "'%s' is not the name of a sound card", card);
-        r = pci_device_open(w, w->target, &d);
-        if (r < 0)
-                return r;
-        (void) snprintf(path, sizeof(path), "sound/%.15s", card);
-        fd = RET_NERRNO(openat(d.fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-        if (fd < 0)
-                return work_fail(w, fd == -ENOENT ? -ENODEV : fd, "%s has no sound card %s", d.address, card);
-        *ret = fd;
-        return 0;
+        return uevent_open_child(w, "sound", w->arguments[0], "sound card", ret);
 }
 
 static int send_uevent(Work *w, int card_fd, const char *path, const char *action) {
-        int r;
-
-        r = write_attribute_at(card_fd, path, action);
-        return r >= 0 ? 0 : work_fail(w, r, "writing '%s' to %s of %s", action, path, w->arguments[0]);
+        return uevent_send(w, card_fd, path, action, w->arguments[0]);
 }
 
 int verb_ask_sound(Work *w) {

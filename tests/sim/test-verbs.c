@@ -239,6 +239,27 @@ static void test_sound(void) {
         assert_error("ask-sound 0000:08:00.0 card0", ENODEV, "card0");
 }
 
+static void test_compositor(void) {
+        g_autoptr(SimMachine) m = sim_machine_new("desktop");
+        _cleanup_(snapshot_freep) Snapshot *s = take_snapshot("0000:08:00.0");
+        const char *card = NULL;
+        g_autofree char *ask = NULL, *give = NULL;
+
+        for (size_t i = 0; i < s->functions[0].n_nodes; i++)
+                if (g_str_has_prefix(s->functions[0].nodes[i].path, "/dev/dri/card"))
+                        card = s->functions[0].nodes[i].path + strlen("/dev/dri/");
+        g_assert_nonnull(card);
+        ask = g_strdup_printf("ask-compositor 0000:08:00.0 %s sway", card);
+        give = g_strdup_printf("return-compositor 0000:08:00.0 %s", card);
+        assert_ok(ask);
+        assert_ok(ask);
+        assert_ok(give);
+        /* One that has come again under another number was announced by the kernel. */
+        assert_ok("return-compositor 0000:08:00.0 card99");
+        assert_error("ask-compositor 0000:08:00.0 card99 sway", ENODEV, "card99");
+        assert_error("ask-compositor 0000:08:00.1 card0 sway", ENODEV, "card0");
+}
+
 static void test_census_and_end(void) {
         g_autoptr(SimMachine) m = sim_machine_new("desktop");
         _cleanup_(holders_freep) Holders *h = NULL;
@@ -287,6 +308,7 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/verbs/power", test_power);
         g_test_add_func("/verbs/modules", test_modules);
         g_test_add_func("/verbs/sound", test_sound);
+        g_test_add_func("/verbs/compositor", test_compositor);
         g_test_add_func("/verbs/census-and-end", test_census_and_end);
         g_test_add_func("/verbs/access", test_access);
         return g_test_run();

@@ -77,6 +77,13 @@ void plan_case_xorg(PlanCase *c) {
         c->has_config = true;
 }
 
+void plan_case_compositors(PlanCase *c) {
+        c->compositors[0] = (char *) "sway";
+        c->compositors[1] = (char *) "kwin_wayland";
+        c->config.ask_compositors = c->compositors;
+        c->has_config = true;
+}
+
 Function *plan_case_function(PlanCase *c, const char *address) {
         Function *f = snapshot_find(c->snapshot, address);
 

@@ -13,7 +13,7 @@ typedef struct PlanCase {
         char **functions;
         GpuConfig config;   /* used if has_config; its strings are weak */
         bool has_config;
-        char *xorg_files[3];
+        char *xorg_files[3], *compositors[3];
         char *before_vfio[2]; /* for the configuration */
         Quirks quirks;
         Saved record;       /* used if has_record */
@@ -39,6 +39,8 @@ Login *plan_case_login(PlanCase *c, const char *session, const char *user, uint3
 void plan_case_desktop(PlanCase *c);
 /* XorgFiles= of its .gpu file. */
 void plan_case_xorg(PlanCase *c);
+/* AskCompositors=sway kwin_wayland. */
+void plan_case_compositors(PlanCase *c);
 Function *plan_case_function(PlanCase *c, const char *address);
 
 /* What plan_build() says. */

@@ -71,6 +71,10 @@ static void set_driver(Model *m, const Function *f, const char *driver) {
                 model_set(m, sound ? "there" : "", "card %s", *c);
                 model_set(m, sound ? UACCESS : "", "acl /dev/snd/%s", *c);
         }
+        /* A display's is a new one, which everybody is told of. */
+        for (size_t i = 0; i < f->n_nodes; i++)
+                if (startswith(f->nodes[i].path, "/dev/dri/card"))
+                        model_set(m, "", "%s asked", f->nodes[i].path + STRLEN("/dev/dri/"));
         /* A VFIO node goes with its driver, and with it the ACL. */
         if (!driver_is_vfio(driver))
                 model_set(m, "", "%s access", f->address);
@@ -228,6 +232,12 @@ static int on_function(Model *m, const Function *f, const Step *s, Saved *saved)
                 return ask_sound(m, argument, saved);
         case VERB_RETURN_SOUND:
                 return_sound(m, s);
+                return 0;
+        case VERB_ASK_COMPOSITOR:
+                model_set(m, "yes", "%s asked", argument);
+                return saved_add(saved, argument, "asked", "yes");
+        case VERB_RETURN_COMPOSITOR:
+                model_set(m, "", "%s asked", argument);
                 return 0;
         case VERB_ACCESS:
                 model_set(m, argument, "%s access", f->address);

@@ -99,6 +99,8 @@ static void test_defaults(void) {
         g_assert_cmpint(g->after_vm, ==, AFTER_VM_HEAL);
         g_assert_cmpint(g->idle_power, ==, IDLE_POWER_AUTO);
         g_assert_null(g->stop_units);
+        g_assert_null(g->ask_compositors);
+        g_assert_cmpint(g->desktops, ==, DESKTOPS_USE);
         g_assert_null(g->xorg_files);
         g_assert_cmpint(g->last_display, ==, _LAST_DISPLAY_INVALID);
 }
@@ -148,7 +150,7 @@ static void test_gpu(void) {
                 "[Sleep]\nVirtualMachine=pause\nRestartable=yes\nGpu=host\nOnError=continue\nTimeoutSec=30\n"
                 "LidClosed=shutdown\n"
                 "[Session]\nLastDisplay=allow\nXorgFiles=/etc/X11/xorg.conf.d/10-nvidia.conf 20-one-screen.conf:detached\n"
-                "StopUnits=a.service b@1.service\n";
+                "StopUnits=a.service b@1.service\nAskCompositors=sway kwin_wayland\nDesktops=leave\n";
         _cleanup_(warnings_free) Warnings w = warnings_new();
         _cleanup_(gpu_config_freep) GpuConfig *g = parse_gpu(text, &w);
 
@@ -168,6 +170,8 @@ static void test_gpu(void) {
         g_assert_cmpint(g->idle_power, ==, IDLE_POWER_ON);
         g_assert_cmpint(g->last_display, ==, LAST_DISPLAY_ALLOW);
         assert_list(g->stop_units, "a.service b@1.service");
+        assert_list(g->ask_compositors, "sway kwin_wayland");
+        g_assert_cmpint(g->desktops, ==, DESKTOPS_LEAVE);
         assert_list(g->ladder, "flr bus");
         assert_list(g->forbid, "bus");
         assert_list(g->before_vfio, "reset display:none");
@@ -418,6 +422,9 @@ static void test_bad_gpu_values(void) {
                 "[Session]\nXorgFiles=a.conf:vfio",
                 "[Session]\nXorgFiles=a.conf:",
                 "[Session]\nXorgFiles=a.conf b",
+                "[Session]\nAskCompositors=/usr/bin/sway",
+                "[Session]\nAskCompositors=sway -x",
+                "[Session]\nDesktops=no",
                 "[Gpu]\nAlias=a/b",
                 "[Gpu]\nAlias=..",
                 "[Gpu]\nHostDriver=-r",

@@ -166,6 +166,47 @@ static void assert_description(const Holders *h, const char *expected) {
         g_assert_cmpstr(text, ==, expected);
 }
 
+/* Whose desktops may be asked: all of them, by what they are called. */
+static void test_desktops(void) {
+        static const struct {
+                const char *command;
+                const char *second;
+                bool result;
+        } rows[] = {
+                { "kwin_wayland", NULL, true },
+                { "sway", "kwin_wayland", true },
+                { "main (kwin_wayland)", NULL, true },
+                { "sway (.sway-wrapped)", NULL, true },
+                { "gnome-shell", NULL, false },
+                { "sway", "gnome-shell", false },
+                { "swaylock", NULL, false },
+                { "swa", NULL, false },
+                { "swaylock (swaylock)", NULL, false },
+                { "", NULL, false },
+        };
+        char *const names[] = { (char *) "sway", (char *) "kwin_wayland", NULL };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+                _cleanup_(holders_freep) Holders *h = holders_new();
+                Holder *logind = add(h, 500, "systemd-logind", "/dev/dri/card0");
+
+                /* It has the node on behalf of a session; and a game is no desktop. */
+                logind->protected = true;
+                g_assert_cmpint(free_and_strdup(&logind->unit, "systemd-logind.service"), ==, 0);
+                (void) add(h, 600, "game", "/dev/dri/card0");
+                g_assert_false(holders_are_desktops_named(h, names));
+                add(h, 700, rows[i].command, "/dev/dri/card0")->protected = true;
+                if (rows[i].second)
+                        add(h, 701, rows[i].second, "/dev/dri/card0")->protected = true;
+                g_assert_cmpint(holders_are_desktops_named(h, names), ==, rows[i].result);
+                g_assert_false(holders_are_desktops_named(h, NULL));
+                /* A VM is none either, whatever it calls itself. */
+                h->list[2].is_vm = true;
+                if (!rows[i].second)
+                        g_assert_false(holders_are_desktops_named(h, names));
+        }
+}
+
 static void test_describe(void) {
         _cleanup_(holders_freep) Holders *h = holders_new();
         Holder *holder;
@@ -226,6 +267,7 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/holders/nobody", test_nobody);
         g_test_add_func("/holders/rejects", test_rejects);
         g_test_add_func("/holders/damage", test_damage);
+        g_test_add_func("/holders/desktops", test_desktops);
         g_test_add_func("/holders/describe", test_describe);
         g_test_add_func("/holders/describe-clean", test_describe_clean);
         return g_test_run();

@@ -20,6 +20,7 @@ typedef struct Scenario {
         bool without_record;    /* gpuptd has forgotten where it came from */
         const char *before;     /* BeforeVfio= */
         bool desktop;           /* whose display manager runs, and has the card */
+        bool compositors;       /* AskCompositors= */
 } Scenario;
 
 static const Scenario scenarios[] = {
@@ -45,6 +46,8 @@ static const Scenario scenarios[] = {
         { "twin", build_twins, TWIN, .nvidia = true, .unit_runs = true },
         { "desktop-desktop", build_desktop, DESKTOP, .desktop = true },
         { "apu-desktop", build_apu, APU, .desktop = true },
+        { "desktop-compositors", build_desktop, DESKTOP, .compositors = true },
+        { "apu-compositors", build_apu, APU, .compositors = true, .access = true },
         { "other-twin", build_twins, OTHER_TWIN, .nvidia = true },
 };
 
@@ -67,6 +70,8 @@ static PlanCase *make_case(const Scenario *s) {
                 plan_case_desktop(c);
                 plan_case_xorg(c);
         }
+        if (s->compositors)
+                plan_case_compositors(c);
         if (s->only)
                 build_strv(&c->options.functions, s->only);
         if (s->with_vfio)
@@ -403,6 +408,7 @@ static bool has_no_undo(Verb v) {
         case VERB_END:
         case VERB_END_SESSION:
         case VERB_RETURN_SOUND:
+        case VERB_RETURN_COMPOSITOR:
         case VERB_RESET:
         case VERB_RESET_BELOW:
         case VERB_EJECT:
@@ -426,6 +432,7 @@ static void test_every_verb(void) {
                 g_assert_cmpint(plan_add(p, v, "0000:01:00.0", (char *const *) arguments), ==, 0);
                 g_assert_cmpint(saved_add(&saved, "0000:01:00.0", "active", "yes"), ==, 0);
                 g_assert_cmpint(saved_add(&saved, "0000:01:00.0", "probed", "nouveau"), ==, 0);
+                g_assert_cmpint(saved_add(&saved, "x", "asked", "yes"), ==, 0);
                 g_assert_cmpint(plan_undo(p, 0, &saved, &undo), ==, 0);
                 g_test_message("%s: %zu", verb_to_string(v), undo->n);
                 g_assert_cmpint(undo->n > 0, ==, verb_info(v)->writes && !has_no_undo(v));

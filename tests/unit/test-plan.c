@@ -154,6 +154,34 @@ static void test_detach_desktop(void) {
                      "idle-power 0000:08:00.0 auto 0000:08:00.1 auto 0000:08:00.2 auto 0000:08:00.3 auto\n");
 }
 
+/* Those that may be are asked before they are waited for; a desktop that ends is not, and neither is one for the sound alone. */
+static void test_detach_compositors(void) {
+        g_autoptr(PlanCase) c = plan_case_new(build_apu(), APU), ended = plan_case_new(build_apu(), APU),
+                            sound = plan_case_new(build_apu(), APU);
+        _cleanup_(plan_freep) Plan *p = NULL, *ends = NULL, *silent = NULL;
+        g_autofree char *text = NULL, *ends_text = NULL, *silent_text = NULL;
+
+        plan_case_compositors(c);
+        c->input.last_display = LAST_DISPLAY_ALLOW;
+        c->options.disrupt_session = true;
+        p = plan_case_build(c, OPERATION_DETACH);
+        text = plan_text(p);
+        g_assert_nonnull(strstr(text, "ask 0000:c5:00.0 15\n"
+                                      "ask-compositor 0000:c5:00.0 card0 sway kwin_wayland\n"
+                                      "ask-sound 0000:c5:00.1 card0\n"));
+        plan_case_compositors(ended);
+        plan_case_desktop(ended);
+        ends = plan_case_build(ended, OPERATION_DETACH);
+        ends_text = plan_text(ends);
+        g_assert_nonnull(strstr(ends_text, "stop-unit lightdm.service\n"));
+        g_assert_null(strstr(ends_text, "ask-compositor"));
+        plan_case_compositors(sound);
+        build_strv(&sound->options.functions, "0000:c5:00.1");
+        silent = plan_case_build(sound, OPERATION_DETACH);
+        silent_text = plan_text(silent);
+        g_assert_null(strstr(silent_text, "ask-compositor"));
+}
+
 /* The other card needs the driver, so it stays loaded, and nothing of the other card is named. */
 static void test_detach_twins(void) {
         g_autoptr(PlanCase) c = plan_case_new(build_twins(), OTHER_TWIN);
@@ -757,6 +785,7 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/plan/detach/laptop", test_detach_laptop);
         g_test_add_func("/plan/detach/desktop", test_detach_desktop);
         g_test_add_func("/plan/detach/twins", test_detach_twins);
+        g_test_add_func("/plan/detach/compositors", test_detach_compositors);
         g_test_add_func("/plan/detach/partial", test_detach_partial);
         g_test_add_func("/plan/attach/pair", test_attach_pair);
         g_test_add_func("/plan/attach/without-record", test_attach_without_record);

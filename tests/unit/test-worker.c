@@ -134,6 +134,8 @@ static void test_bad_words(void) {
                 "unbind 0000:01:00.0 \\-", "unbind x nvidia", "bind x nvidia", "rebind x nvidia",
                 "rebind 0000:01:00.0 \\-", "rebind 0000:01:00.0 a/b", "probe x", "probe 0000:01:00.0 nvidia",
                 "wait-drm 0000:01:00.0", "wait-drm 0000:01:00.0 -1", "wait-drm 0000:01:00.0 61",
+                "ask-compositor 0000:01:00.0", "ask-compositor 0000:01:00.0 ../card0 sway",
+                "ask-compositor 0000:01:00.0 renderD128 sway", "return-compositor 0000:01:00.0 card0 sway",
                 "ask-sound 0000:01:00.0", "ask-sound 0000:01:00.0 ../card0", "ask-sound 0000:01:00.0 card",
                 "ask-sound 0000:01:00.0 card1x", "return-sound 0000:01:00.0 card0 /dev/snd/controlC0",
                 "end 1x 1 5", "end 0 1 5", "end -5 1 5", "end 5 1", "end 5 1 61", "end 5 x 5",
