@@ -15,6 +15,7 @@
 #define FILE_MAX (256U * 1024U)
 #define WISHES_MAX 256U
 #define RESERVES_MAX 1024U
+#define APARTS_MAX 256U
 #define BRIDGES_MAX 32U
 
 Defaults *defaults_new(void) {
@@ -26,7 +27,7 @@ static void wish_done(DefaultWish *w) {
         free(w->identity);
 }
 
-void defaults_drop_reserves(Defaults *d) {
+static void drop_reserves(Defaults *d) {
         for (size_t i = 0; i < d->n_reserves; i++) {
                 free(d->reserves[i].function);
                 free(d->reserves[i].ids);
@@ -38,12 +39,32 @@ void defaults_drop_reserves(Defaults *d) {
         d->n_reserves = 0;
 }
 
+static void drop_aparts(Defaults *d) {
+        for (size_t i = 0; i < d->n_aparts; i++) {
+                free(d->aparts[i].function);
+                free(d->aparts[i].ids);
+                strv_free(d->aparts[i].bridges);
+        }
+        free(d->aparts);
+        d->aparts = NULL;
+        d->n_aparts = 0;
+}
+
+void defaults_drop_rules(Defaults *d) {
+        drop_reserves(d);
+        drop_aparts(d);
+}
+
+bool defaults_have_rules(const Defaults *d) {
+        return d->n_reserves > 0 || d->n_aparts > 0;
+}
+
 Defaults *defaults_free(Defaults *d) {
         if (!d)
                 return NULL;
         for (size_t i = 0; i < d->n_wishes; i++)
                 wish_done(d->wishes + i);
-        defaults_drop_reserves(d);
+        defaults_drop_rules(d);
         free(d->wishes);
         free(d);
         return NULL;
@@ -98,9 +119,8 @@ void defaults_forget(Defaults *d, const char *gpu) {
         *w = d->wishes[--d->n_wishes];
 }
 
-static bool reserve_valid(const char *function, const char *ids, const char *driver, char *const *bridges) {
-        if (!pci_address_valid(function) || !function_identity_valid(ids) || !driver_valid(driver) ||
-            strv_length(bridges) > BRIDGES_MAX)
+static bool place_valid(const char *function, const char *ids, char *const *bridges) {
+        if (!pci_address_valid(function) || !function_identity_valid(ids) || strv_length(bridges) > BRIDGES_MAX)
                 return false;
         for (char *const *b = bridges; b && *b; b++)
                 if (!pci_address_valid(*b))
@@ -111,7 +131,7 @@ static bool reserve_valid(const char *function, const char *ids, const char *dri
 int defaults_reserve(Defaults *d, const char *function, const char *ids, const char *driver, char *const *bridges) {
         DefaultReserve *reserves, *r;
 
-        if (!reserve_valid(function, ids, driver, bridges))
+        if (!place_valid(function, ids, bridges) || !driver_valid(driver))
                 return -EINVAL;
         if (d->n_reserves >= RESERVES_MAX)
                 return -E2BIG;
@@ -125,6 +145,27 @@ int defaults_reserve(Defaults *d, const char *function, const char *ids, const c
                 return -ENOMEM;
         for (char *const *b = bridges; b && *b; b++)
                 if (strv_extend(&r->bridges, *b) < 0)
+                        return -ENOMEM;
+        return 0;
+}
+
+int defaults_set_apart(Defaults *d, const char *function, const char *ids, char *const *bridges) {
+        DefaultApart *aparts, *a;
+
+        if (!place_valid(function, ids, bridges))
+                return -EINVAL;
+        if (d->n_aparts >= APARTS_MAX)
+                return -E2BIG;
+        aparts = reallocarray(d->aparts, d->n_aparts + 1, sizeof(DefaultApart));
+        if (!aparts)
+                return -ENOMEM;
+        d->aparts = aparts;
+        a = aparts + d->n_aparts++;
+        *a = (DefaultApart) { .function = strdup(function), .ids = strdup(ids) };
+        if (!a->function || !a->ids)
+                return -ENOMEM;
+        for (char *const *b = bridges; b && *b; b++)
+                if (strv_extend(&a->bridges, *b) < 0)
                         return -ENOMEM;
         return 0;
 }
@@ -144,6 +185,15 @@ int defaults_copy_wishes(const Defaults *d, Defaults **ret) {
 
 /* ---- the file ---- */
 
+static void write_line(FILE *f, const char *const *first, size_t n, char *const *bridges) {
+        const char *words[BRIDGES_MAX + 5] = {};
+
+        memcpy(words, first, n * sizeof(char *));
+        for (char *const *b = bridges; b && *b; b++)
+                words[n++] = *b;
+        words_writev(f, words);
+}
+
 void defaults_write(const Defaults *d, FILE *f) {
         fputs("gpuptd-defaults 1\n", f);
         for (size_t i = 0; i < d->n_wishes; i++)
@@ -151,12 +201,13 @@ void defaults_write(const Defaults *d, FILE *f) {
                             NULL);
         for (size_t i = 0; i < d->n_reserves; i++) {
                 const DefaultReserve *r = d->reserves + i;
-                const char *words[BRIDGES_MAX + 5] = { "reserve", r->function, r->ids, r->driver };
-                size_t n = 4;
 
-                for (char **b = r->bridges; b && *b; b++)
-                        words[n++] = *b;
-                words_writev(f, words);
+                write_line(f, (const char *[]) { "reserve", r->function, r->ids, r->driver }, 4, r->bridges);
+        }
+        for (size_t i = 0; i < d->n_aparts; i++) {
+                const DefaultApart *a = d->aparts + i;
+
+                write_line(f, (const char *[]) { "apart", a->function, a->ids }, 3, a->bridges);
         }
         fputs(d->fallback ? "fallback\nend\n" : "end\n", f);
 }
@@ -170,6 +221,8 @@ static int read_line(char *const *w, void *userdata) {
                 r = defaults_wish(d, w[1], w[2], streq(w[3], "vfio"));
         else if (streq(w[0], "reserve") && n >= 4)
                 r = defaults_reserve(d, w[1], w[2], w[3], w + 4);
+        else if (streq(w[0], "apart") && n >= 3)
+                r = defaults_set_apart(d, w[1], w[2], w + 3);
         else if (streq(w[0], "fallback") && n == 1) {
                 d->fallback = true;
                 r = 0;
@@ -209,7 +262,7 @@ int defaults_store(const char *state_dir, const Defaults *d) {
         defaults_write(d, f);
         if (fclose(f) != 0)
                 return -ENOMEM;
-        if (r == -ENOENT && d->n_wishes == 0 && d->n_reserves == 0 && !d->fallback)
+        if (r == -ENOENT && d->n_wishes == 0 && !defaults_have_rules(d) && !d->fallback)
                 return 0;
         if (r >= 0 && size == before_size && memcmp(text, before, size) == 0)
                 return 0;
@@ -301,15 +354,20 @@ bool defaults_are_off(void) {
 /* ---- the rules ---- */
 
 /* Place and ids both: what udev compares are the attributes that no driver and no lock has a part in. */
-static void write_rule(const DefaultReserve *r, FILE *f) {
+static void write_place(FILE *f, const char *function, char *const *bridges, const char *child, const char *ids, const char *attr) {
         static const char *const attributes[] = { "vendor", "device", "subsystem_vendor", "subsystem_device" };
 
-        fprintf(f, "ACTION==\"add\", SUBSYSTEM==\"pci\", KERNEL==\"%s\", DEVPATH==\"/devices/pci*", r->function);
-        for (size_t i = strv_length(r->bridges); i > 0; i--)
-                fprintf(f, "/%s", r->bridges[i - 1]);
-        fprintf(f, "/%s\"", r->function);
+        fputs("DEVPATH==\"/devices/pci*", f);
+        for (size_t i = strv_length(bridges); i > 0; i--)
+                fprintf(f, "/%s", bridges[i - 1]);
+        fprintf(f, "/%s%s\"", function, child);
         for (size_t i = 0; i < ELEMENTSOF(attributes); i++)
-                fprintf(f, ", ATTR{%s}==\"0x%.4s\"", attributes[i], r->ids + 5 * i);
+                fprintf(f, ", %s{%s}==\"0x%.4s\"", attr, attributes[i], ids + 5 * i);
+}
+
+static void write_rule(const DefaultReserve *r, FILE *f) {
+        fprintf(f, "ACTION==\"add\", SUBSYSTEM==\"pci\", KERNEL==\"%s\", ", r->function);
+        write_place(f, r->function, r->bridges, "", r->ids, "ATTR");
         /* Where the module is loaded already its registration has passed this function by, without an override: so the kernel is
          * asked once more. */
         fprintf(f, ", ENV{gpuptd}!=\"off\", TEST!=\"" GPUPT_RUN_DIR "\", ATTR{driver_override}=\"%s\", "
@@ -332,4 +390,44 @@ void defaults_write_rules(const Defaults *d, FILE *f) {
                 fputs("ACTION==\"add\", SUBSYSTEM==\"pci\", IMPORT{cmdline}=\"gpuptd\"\n", f);
         for (size_t i = 0; i < d->n_reserves; i++)
                 write_rule(d->reserves + i, f);
+}
+
+static char *rules_text(const Defaults *d) {
+        _cleanup_free_ char *text = NULL;
+        size_t size;
+        FILE *f = open_memstream(&text, &size);
+
+        if (!f)
+                return NULL;
+        defaults_write_rules(d, f);
+        return fclose(f) == 0 ? TAKE_PTR(text) : NULL;
+}
+
+int defaults_have_same_reserves(const Defaults *a, const Defaults *b) {
+        _cleanup_free_ char *x = rules_text(a), *y = rules_text(b);
+
+        return x && y ? streq(x, y) : -ENOMEM;
+}
+
+/* What decides is ID_SEAT: mutter, KWin, wlroots and Xorg all leave a display alone that is on another seat than theirs. With the tag
+ * master-of-seat that seat would be one, and a display manager would start a greeter on it. `uaccess` gives the node to whoever
+ * sits there: nobody does. The render node stays as it is, so programs can compute and draw with the card. */
+static void write_seat_rule(const DefaultApart *a, FILE *f) {
+        fprintf(f, "ACTION!=\"remove\", SUBSYSTEM==\"drm\", KERNEL==\"card[0-9]*\", KERNELS==\"%s\", SUBSYSTEMS==\"pci\", ", a->function);
+        write_place(f, a->function, a->bridges, "/drm/card[0-9]*", a->ids, "ATTRS");
+        fputs(", ENV{gpuptd}!=\"off\", ENV{ID_SEAT}=\"seat-gpuptd\", TAG-=\"seat\", TAG-=\"master-of-seat\", TAG-=\"uaccess\", "
+              "TAG+=\"mutter-device-ignore\"\n",
+              f);
+}
+
+void defaults_write_seat_rules(const Defaults *d, FILE *f) {
+        fputs("# Made by gpuptd, of Desktops=leave in .gpu files; changes are lost.\n"
+              "#\n"
+              "# These displays are no desktop's: they are on a seat that nobody sits at. Only where place and ids are those of the card that\n"
+              "# was meant; and not where the kernel was told gpuptd=off.\n\n",
+              f);
+        if (d->n_aparts > 0)
+                fputs("ACTION!=\"remove\", SUBSYSTEM==\"drm\", IMPORT{cmdline}=\"gpuptd\"\n", f);
+        for (size_t i = 0; i < d->n_aparts; i++)
+                write_seat_rule(d->aparts + i, f);
 }

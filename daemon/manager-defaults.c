@@ -70,16 +70,46 @@ static int add_reserves(const Manager *m, Defaults *d) {
         return r;
 }
 
+/* Its bridges and ids are those of now, so one that is not there keeps what it had. */
+static int keep_apart(const Defaults *old, const char *gpu, Defaults *d) {
+        for (size_t i = 0; i < old->n_aparts; i++)
+                if (streq(old->aparts[i].function, gpu))
+                        return defaults_set_apart(d, gpu, old->aparts[i].ids, old->aparts[i].bridges);
+        return 0;
+}
+
+/* Not after boots that have failed: the screen may be wanted then. */
+static int add_aparts(const Manager *m, Defaults *d) {
+        int r = 0;
+
+        LIST_FOREACH(gpus, g, m->gpus) {
+                const Function *f = gpu_display(g);
+                _cleanup_free_ char *ids = f ? function_identity(f) : NULL;
+
+                if (r < 0 || d->fallback || !g->config || g->config->desktops != DESKTOPS_LEAVE)
+                        continue;
+                if (!f)
+                        r = keep_apart(m->host->defaults, g->address, d);
+                else
+                        r = ids ? defaults_set_apart(d, f->address, ids, f->bridges) : -ENOMEM;
+        }
+        return r;
+}
+
 /* Takes over the wishes. 1: there is something new on disk. */
 static int apply(Manager *m, Defaults *wishes) {
         _cleanup_(defaults_freep) Defaults *d = wishes;
-        int r;
+        int r, same;
 
         r = add_reserves(m, d);
+        if (r >= 0)
+                r = add_aparts(m, d);
         if (r >= 0)
                 r = defaults_store(m->host->state_dir, d);
         if (r < 0)
                 return r;
+        same = defaults_have_same_reserves(m->host->defaults, d);
+        m->defaults_changed = m->defaults_changed || same <= 0;
         defaults_free(m->host->defaults);
         m->host->defaults = TAKE_PTR(d);
         LIST_FOREACH(gpus, g, m->gpus)
@@ -229,7 +259,6 @@ int manager_set_default(Manager *m, const Gpu *g, bool vfio, default_handler_t h
                 default_waiter_free(w);
                 return r;
         }
-        m->defaults_changed = m->defaults_changed || r > 0;
         r = start_rules(m);
         if (r < 0) {
                 put_back(m, w);
@@ -267,9 +296,9 @@ void manager_follow_defaults(Manager *m) {
         if (m->host->defaults->fallback)
                 log_warning("The last boots with cards reserved for VFIO did not come to their end: all of them are with the host now, "
                             "until gpuptctl set-default is told of one again.");
-        m->defaults_changed = m->defaults_changed || r > 0 || m->host->defaults->fallback;
+        m->defaults_changed = m->defaults_changed || m->host->defaults->fallback;
         /* Also what is as it was is written once: the rules may have been lost. */
-        if (r > 0 || ((m->host->defaults->n_reserves > 0 || m->host->defaults->fallback) && !m->defaults_followed))
+        if (r > 0 || ((defaults_have_rules(m->host->defaults) || m->host->defaults->fallback) && !m->defaults_followed))
                 (void) start_rules(m);
         m->defaults_followed = true;
 }

@@ -68,21 +68,32 @@ static int verb_switch(char **args, size_t n) {
 /* ---- rules of udev ---- */
 
 #define RULES "/etc/udev/rules.d/79-gpuptd-defaults.rules"
+#define SEAT_RULES "/etc/udev/rules.d/72-gpuptd-seats.rules"
 
-static int write_rules(const Defaults *d) {
+static int write_file(const Defaults *d, const char *path, size_t n, void (*write)(const Defaults *d, FILE *f)) {
         _cleanup_free_ char *text = NULL;
         size_t size;
         FILE *f;
+        int r;
 
-        if (d->n_reserves == 0)
-                return unlink(RULES) < 0 && errno != ENOENT ? -errno : 0;
+        if (n == 0)
+                return unlink(path) < 0 && errno != ENOENT ? complain(path, "removing it", -errno) : 0;
         f = open_memstream(&text, &size);
         if (!f)
                 return -ENOMEM;
-        defaults_write_rules(d, f);
+        write(d, f);
         if (fclose(f) != 0)
                 return -ENOMEM;
-        return write_file_atomic(RULES, text, size);
+        r = write_file_atomic(path, text, size);
+        return r < 0 ? complain(path, "writing it", r) : 0;
+}
+
+static int write_rules(const Defaults *d) {
+        int r, k;
+
+        r = write_file(d, RULES, d->n_reserves, defaults_write_rules);
+        k = write_file(d, SEAT_RULES, d->n_aparts, defaults_write_seat_rules);
+        return r < 0 ? r : k;
 }
 
 /* udevd sees by itself that there are other rules. */
@@ -95,8 +106,7 @@ static int verb_rules(char **args, size_t n) {
         r = defaults_load(GPUPT_STATE_DIR, &d);
         if (r < 0)
                 return complain(GPUPT_STATE_DIR "/defaults", "reading it", r);
-        r = write_rules(d);
-        return r < 0 ? complain(RULES, "writing it", r) : 0;
+        return write_rules(d);
 }
 
 /* Drivers in the initramfs are loaded there, long before /etc is. Takes its time. */
@@ -211,7 +221,7 @@ static int fall_back(Defaults *d) {
 
         for (size_t i = 0; i < d->n_reserves; i++)
                 give_back(d->reserves[i].function);
-        defaults_drop_reserves(d);
+        defaults_drop_rules(d);
         d->fallback = true;
         r = defaults_store(GPUPT_STATE_DIR, d);
         if (r >= 0)

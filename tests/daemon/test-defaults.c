@@ -14,6 +14,7 @@
 #define AUDIO "0000:08:00.1"
 #define OTHER "0000:09:00.0"
 #define RULES "/etc/udev/rules.d/79-gpuptd-defaults.rules"
+#define SEAT_RULES "/etc/udev/rules.d/72-gpuptd-seats.rules"
 #define STORE "/var/lib/gpuptd/defaults"
 /* The other card has the console. */
 #define ALLOW "/etc/gpuptd/gpuptd.conf", "[Session]\nLastDisplay=allow\n"
@@ -22,14 +23,18 @@ static const char *set_default(Scene *s, const char *gpu, const char *state) {
         return short_name(gpu_call(s, gpu, "SetDefault", NULL, "s", state));
 }
 
-/* NULL: there are none. */
-static const char *rules(Scene *s) {
+/* NULL: there is none. */
+static const char *text_of(Scene *s, const char *path) {
         g_autofree char *text = NULL;
 
-        if (!g_file_get_contents(RULES, &text, NULL, NULL))
+        if (!g_file_get_contents(path, &text, NULL, NULL))
                 return NULL;
         g_ptr_array_add(s->strings, text);
         return g_steal_pointer(&text);
+}
+
+static const char *rules(Scene *s) {
+        return text_of(s, RULES);
 }
 
 static unsigned count_lines(const char *text, const char *part) {
@@ -124,6 +129,28 @@ static void test_config(void) {
         /* Behind that of the reload. */
         g_assert_cmpstr(set_default(s, CARD, "host"), ==, "");
         g_assert_cmpuint(count_lines(rules(s), "KERNEL==\"" OTHER "\""), ==, 1);
+}
+
+/* Desktops=: a rule of its own, for the display alone, and nothing for the initramfs. */
+static void test_apart(void) {
+        g_autoptr(Scene) s = scene_new("desktop", "/etc/gpuptd/card.gpu", "[Match]\nAddress=" CARD "\n[Session]\nDesktops=leave\n", NULL);
+
+        /* Behind that of the start. */
+        g_assert_cmpstr(set_default(s, OTHER, "host"), ==, "");
+        assert_has(text_of(s, SEAT_RULES), "DEVPATH==\"/devices/pci*/0000:00:03.1/" CARD "/drm/card[0-9]*\"");
+        g_assert_cmpuint(count_lines(text_of(s, SEAT_RULES), "ID_SEAT"), ==, 1);
+        g_assert_null(rules(s));
+        /* A card that is with VFIO, or gone, keeps it. */
+        assert_end(s, detach(s, CARD, ""), "done", "");
+        sim_unplug(s->m, CARD);
+        sim_wait_known(s->m, CARD, false);
+        g_assert_cmpstr(manager_call(s, "Reload", NULL, ""), ==, "");
+        g_assert_cmpstr(set_default(s, OTHER, "host"), ==, "");
+        g_assert_cmpuint(count_lines(text_of(s, SEAT_RULES), "ID_SEAT"), ==, 1);
+        put_file("/etc/gpuptd/card.gpu", "[Match]\nAddress=" CARD "\n");
+        g_assert_cmpstr(manager_call(s, "Reload", NULL, ""), ==, "");
+        g_assert_cmpstr(set_default(s, OTHER, "host"), ==, "");
+        g_assert_null(text_of(s, SEAT_RULES));
 }
 
 /* Another card at its place is not the one that was meant. */
@@ -278,6 +305,7 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/defaults/last-display", test_last_display);
         g_test_add_func("/defaults/twins", test_twins);
         g_test_add_func("/defaults/config", test_config);
+        g_test_add_func("/defaults/apart", test_apart);
         g_test_add_func("/defaults/moved", test_moved);
         g_test_add_func("/defaults/away", test_away);
         g_test_add_func("/defaults/not-written", test_not_written);

@@ -25,18 +25,18 @@ static size_t count(const char *text, size_t size, char c) {
         return n;
 }
 
-static void check_rules(const Defaults *d) {
+static void check_rules(const Defaults *d, void (*write)(const Defaults *d, FILE *f), size_t n, size_t quotes_each) {
         _cleanup_(defaults_freep) Defaults *none = defaults_new();
         _cleanup_free_ char *rules = NULL, *empty = NULL;
         size_t size, empty_size, lines, quotes;
 
         FUZZ_ASSERT(none);
-        rules = write_text(d, defaults_write_rules, &size);
-        empty = write_text(none, defaults_write_rules, &empty_size);
+        rules = write_text(d, write, &size);
+        empty = write_text(none, write, &empty_size);
         lines = count(rules, size, '\n') - count(empty, empty_size, '\n');
         quotes = count(rules, size, '"') - count(empty, empty_size, '"');
-        FUZZ_ASSERT(lines == (d->n_reserves > 0 ? d->n_reserves + 1 : 0));
-        FUZZ_ASSERT(quotes == (d->n_reserves > 0 ? 6 + d->n_reserves * 26 : 0));
+        FUZZ_ASSERT(lines == (n > 0 ? n + 1 : 0));
+        FUZZ_ASSERT(quotes == (n > 0 ? 6 + n * quotes_each : 0));
         FUZZ_ASSERT(strlen(rules) == size && count(rules, size, '\\') == 0);
 }
 
@@ -54,6 +54,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         FUZZ_ASSERT(defaults_read(text, n, &again) == 0);
         text_again = write_text(again, defaults_write, &n_again);
         FUZZ_ASSERT(n == n_again && memcmp(text, text_again, n) == 0);
-        check_rules(d);
+        check_rules(d, defaults_write_rules, d->n_reserves, 26);
+        check_rules(d, defaults_write_seat_rules, d->n_aparts, 32);
         return 0;
 }

@@ -37,7 +37,7 @@ static void test_wishes(void) {
         g_assert_cmpint(defaults_reserve(d, CARD, IDS, "vfio-pci", NULL), ==, 0);
         g_assert_cmpint(defaults_copy_wishes(d, &copy), ==, 0);
         g_assert_cmpuint(copy->n_wishes, ==, 2);
-        g_assert_cmpuint(copy->n_reserves, ==, 0);
+        g_assert_false(defaults_have_rules(copy));
         defaults_forget(copy, CARD);
         g_assert_null(defaults_find(copy, CARD));
         g_assert_nonnull(defaults_find(copy, "0000:09:00.0"));
@@ -67,7 +67,10 @@ static void test_invalid(void) {
 
                 g_assert_cmpint(defaults_reserve(d, bad[i].function, bad[i].ids, bad[i].driver, bridges), ==, -EINVAL);
         }
-        g_assert_cmpuint(d->n_reserves, ==, 0);
+        g_assert_cmpint(defaults_set_apart(d, CARD "\"", IDS, NULL), ==, -EINVAL);
+        g_assert_cmpint(defaults_set_apart(d, CARD, IDS "\"", NULL), ==, -EINVAL);
+        g_assert_cmpint(defaults_set_apart(d, CARD, IDS, (char *[]) { (char *) "..", NULL }), ==, -EINVAL);
+        g_assert_false(defaults_have_rules(d));
         g_assert_cmpint(defaults_wish(d, "x", IDS, true), ==, -EINVAL);
         g_assert_cmpint(defaults_wish(d, CARD, "", true), ==, -EINVAL);
 }
@@ -89,6 +92,31 @@ static void test_rules(void) {
                 "ATTR{[subsystem/pci]drivers_probe}=\"0000:08:00.0\", RUN{builtin}+=\"kmod load vfio-pci\"\n"));
 }
 
+static void test_seat_rules(void) {
+        _cleanup_(defaults_freep) Defaults *d = defaults_new(), *other = defaults_new();
+        g_autofree char *empty = text_of(d, defaults_write_seat_rules), *text = NULL, *reserves = NULL;
+
+        g_assert_null(strstr(empty, "ACTION"));
+        g_assert_cmpint(defaults_set_apart(d, CARD, IDS, (char *[]) { (char *) "0000:00:03.1", NULL }), ==, 0);
+        g_assert_true(defaults_have_rules(d));
+        text = text_of(d, defaults_write_seat_rules);
+        g_assert_true(g_str_has_suffix(text,
+                "\nACTION!=\"remove\", SUBSYSTEM==\"drm\", IMPORT{cmdline}=\"gpuptd\"\n"
+                "ACTION!=\"remove\", SUBSYSTEM==\"drm\", KERNEL==\"card[0-9]*\", KERNELS==\"0000:08:00.0\", "
+                "SUBSYSTEMS==\"pci\", DEVPATH==\"/devices/pci*/0000:00:03.1/0000:08:00.0/drm/card[0-9]*\", "
+                "ATTRS{vendor}==\"0x10de\", ATTRS{device}==\"0x1e84\", ATTRS{subsystem_vendor}==\"0x1458\", "
+                "ATTRS{subsystem_device}==\"0x3ffd\", ENV{gpuptd}!=\"off\", ENV{ID_SEAT}=\"seat-gpuptd\", TAG-=\"seat\", "
+                "TAG-=\"master-of-seat\", TAG-=\"uaccess\", TAG+=\"mutter-device-ignore\"\n"));
+        /* Nothing of it is in the initramfs. */
+        reserves = text_of(d, defaults_write_rules);
+        g_assert_null(strstr(reserves, "ACTION"));
+        g_assert_cmpint(defaults_have_same_reserves(d, other), ==, 1);
+        g_assert_cmpint(defaults_reserve(other, CARD, IDS, "vfio-pci", NULL), ==, 0);
+        g_assert_cmpint(defaults_have_same_reserves(d, other), ==, 0);
+        defaults_drop_rules(d);
+        g_assert_false(defaults_have_rules(d));
+}
+
 static void test_file(void) {
         g_autofree char *dir = loop_make_dir(), *path = g_build_filename(dir, "defaults", NULL);
         _cleanup_(defaults_freep) Defaults *d = NULL, *back = NULL, *none = NULL;
@@ -102,6 +130,7 @@ static void test_file(void) {
         g_assert_cmpint(defaults_wish(d, CARD, IDS, true), ==, 0);
         g_assert_cmpint(defaults_reserve(d, CARD, IDS, "vfio-pci", (char *[]) { (char *) "0000:00:03.1", NULL }), ==,
                         0);
+        g_assert_cmpint(defaults_set_apart(d, "0000:09:00.0", IDS, (char *[]) { (char *) "0000:00:03.1", NULL }), ==, 0);
         g_assert_cmpint(defaults_store(dir, d), ==, 1);
         g_assert_cmpint(defaults_store(dir, d), ==, 0);
         g_assert_cmpint(defaults_load(dir, &back), ==, 0);
@@ -146,6 +175,7 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/defaults/wishes", test_wishes);
         g_test_add_func("/defaults/invalid", test_invalid);
         g_test_add_func("/defaults/rules", test_rules);
+        g_test_add_func("/defaults/seat-rules", test_seat_rules);
         g_test_add_func("/defaults/file", test_file);
         g_test_add_func("/defaults/boots", test_boots);
         return g_test_run();
