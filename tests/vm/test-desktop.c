@@ -226,11 +226,142 @@ static void test_xorg(void) {
         machine_restore();
 }
 
+/* A desktop of one card that follows udev, as KWin and those of wlroots do: what has gone is closed, what comes is opened. Its own events
+ * come through a FIFO, so that it is this very process that has the card. */
+#define COMPOSITOR "vm-compositor.service"
+#define COMPOSITOR_SCRIPT                                                                                             \
+        "card=$1; fifo=" PROGRAMS "/events; mkfifo $fifo; udevadm monitor --udev --subsystem-match=drm >$fifo &\n"     \
+        "exec 5<>/dev/dri/$card 6<$fifo\n"                                                                            \
+        "while read -r line <&6; do case \"$line\" in\n"                                                              \
+        "*' remove '*/$card\\ *) exec 5>&- ;;\n"                                                                     \
+        "*' add '*/$card\\ *) exec 5<>/dev/dri/$card ;;\n"                                                           \
+        "esac; done\n"
+
+static char *card_name(void) {
+        g_autofree char *node = pci_child(CARD, "drm", "card");
+
+        g_assert_nonnull(node);
+        return g_strdup(strrchr(node, '/') + 1);
+}
+
+static bool has_compositor(const void *path) {
+        return is_held(path, "kwin_wayland");
+}
+
+static bool has_no_compositor(const void *path) {
+        return !has_compositor(path);
+}
+
+static void begin_compositor(void) {
+        g_autofree char *card = card_name(), *path = g_strdup_printf("/dev/dri/%s", card);
+
+        g_free(output_of("install", "-D", "/bin/dash", PROGRAMS "/kwin_wayland", NULL));
+        (void) unlink(PROGRAMS "/events");
+        put(PROGRAMS "/follow", COMPOSITOR_SCRIPT);
+        g_free(output_of("systemd-run", "--unit=" COMPOSITOR, "--collect", PROGRAMS "/kwin_wayland", PROGRAMS "/follow", card, NULL));
+        wait_until(has_compositor, path, "the compositor");
+}
+
+static void configure(const char *settings) {
+        g_autofree char *text = g_strdup_printf("[Match]\nAddress=" CARD "\n[Session]\n%s\n", settings);
+
+        g_assert_cmpint(g_mkdir_with_parents("/etc/gpuptd", 0755), ==, 0);
+        put(GPU_FILE, text);
+        g_free(output_of("gpuptctl", "reload", NULL));
+}
+
+/* It lets go when it is asked, and goes on; and has the card again when that comes back, or stays. */
+static void test_compositor(void) {
+        g_autofree char *card = card_name(), *path = g_strdup_printf("/dev/dri/%s", card), *control = sound_control(CARD_AUDIO), *pid = NULL,
+                        *same = NULL;
+        g_autoptr(Output) refused = NULL, undone = NULL, detached = NULL, attached = NULL;
+
+        begin_compositor();
+        pid = output_of("systemctl", "show", "--property=MainPID", "--value", COMPOSITOR, NULL);
+        refused = gpuptctl(WHO_ROOT, "detach", "--wait=1", CARD, NULL);
+        assert_status(refused, 5);
+        assert_contains(refused->err, "kwin_wayland");
+
+        configure("AskCompositors=kwin_wayland");
+        (void) stubborn_start(control);
+        undone = gpuptctl(WHO_ROOT, "detach", "--wait=1", CARD, NULL);
+        assert_status(undone, 5);
+        assert_contains(undone->err, STUBBORN_UNIT);
+        wait_until(has_compositor, path, "the compositor that gets the card back");
+        stubborn_stop();
+
+        detached = gpuptctl(WHO_ROOT, "detach", CARD, NULL);
+        assert_status(detached, 0);
+        attached = gpuptctl(WHO_ROOT, "attach", CARD, NULL);
+        assert_status(attached, 0);
+        g_free(card);
+        g_free(path);
+        card = card_name();
+        path = g_strdup_printf("/dev/dri/%s", card);
+        wait_until(has_compositor, path, "the compositor with the card that has come back");
+        same = output_of("systemctl", "show", "--property=MainPID", "--value", COMPOSITOR, NULL);
+        g_assert_cmpstr(pid, ==, same);
+        g_free(output_of("systemctl", "stop", COMPOSITOR, NULL));
+        wait_until(has_no_compositor, path, "the end of the compositor");
+        configure("");
+}
+
+static char *udev_property(const char *key) {
+        g_autofree char *card = card_name(), *name = g_strdup_printf("--name=dri/%s", card),
+                        *property = g_strdup_printf("--property=%s", key);
+
+        return output_of("udevadm", "info", "--query=property", "--value", property, name, NULL);
+}
+
+static bool has_seat_rule(const void *wanted) {
+        return (access("/etc/udev/rules.d/72-gpuptd-seats.rules", F_OK) == 0) == (wanted != NULL);
+}
+
+static void again(void) {
+        g_autoptr(Output) detached = gpuptctl(WHO_ROOT, "detach", CARD, NULL), attached = gpuptctl(WHO_ROOT, "attach", CARD, NULL);
+
+        assert_status(detached, 0);
+        assert_status(attached, 0);
+        g_free(output_of("udevadm", "settle", NULL));
+}
+
+/* What a compositor goes by, as udev and logind have it. */
+static void test_apart(void) {
+        g_autofree char *seat = NULL, *tags = NULL, *seats = NULL, *before = udev_property("CURRENT_TAGS"), *after = NULL, *no_seat = NULL;
+
+        assert_contains(before, ":master-of-seat:");
+        configure("Desktops=leave");
+        wait_until(has_seat_rule, "", "the rule");
+        again();
+        seat = udev_property("ID_SEAT");
+        tags = udev_property("CURRENT_TAGS");
+        g_assert_cmpstr(seat, ==, "seat-gpuptd");
+        assert_contains(tags, ":mutter-device-ignore:");
+        g_assert_null(strstr(tags, ":master-of-seat:"));
+        g_assert_null(strstr(tags, ":seat:"));
+        g_assert_null(strstr(tags, ":uaccess:"));
+        /* No seat that a display manager would start a greeter on. */
+        seats = output_of("loginctl", "list-seats", "--no-legend", NULL);
+        g_assert_null(strstr(seats, "seat-gpuptd"));
+
+        configure("");
+        wait_until(has_seat_rule, NULL, "the end of the rule");
+        again();
+        after = udev_property("CURRENT_TAGS");
+        no_seat = udev_property("ID_SEAT");
+        assert_contains(after, ":master-of-seat:");
+        g_assert_cmpstr(no_seat, ==, "");
+        g_assert_cmpint(unlink(GPU_FILE), ==, 0);
+        g_free(output_of("gpuptctl", "reload", NULL));
+}
+
 int main(int argc, char *argv[]) {
         g_test_init(&argc, &argv, NULL);
         case_add("/desktop/user", test_user);
         case_add("/desktop/back", test_back);
         case_add("/desktop/undone", test_undone);
         case_add("/desktop/xorg", test_xorg);
+        case_add("/desktop/compositor", test_compositor);
+        case_add("/desktop/apart", test_apart);
         return g_test_run();
 }
