@@ -270,15 +270,17 @@ static int on_job_signal(sd_bus_message *message, void *userdata, sd_bus_error *
                 crash->done = crash->missed = true;
         else if (sd_bus_message_is_signal(message, "org.freedesktop.DBus.Properties", "PropertiesChanged") &&
                  changed_step(message) >= crash->step) {
+                if (crash->pid == 0)
+                        machine_cut();
                 g_assert_cmpint(kill(crash->pid, SIGKILL), ==, 0);
                 crash->done = true;
         }
         return 0;
 }
 
-bool gpu_crash_at_step(const char *address, const char *method, unsigned step) {
+static bool run_to_step(const char *address, const char *method, unsigned step, pid_t pid) {
         g_autofree char *path = gpu_path(address);
-        Crash crash = { .pid = daemon_pid(), .step = step };
+        Crash crash = { .pid = pid, .step = step };
         sd_bus *bus = system_bus();
         sd_bus_slot *slot = NULL;
 
@@ -295,4 +297,12 @@ bool gpu_crash_at_step(const char *address, const char *method, unsigned step) {
         }
         sd_bus_slot_unref(slot);
         return !crash.missed;
+}
+
+bool gpu_crash_at_step(const char *address, const char *method, unsigned step) {
+        return run_to_step(address, method, step, daemon_pid());
+}
+
+bool gpu_cut_at_step(const char *address, const char *method, unsigned step) {
+        return run_to_step(address, method, step, 0);
 }

@@ -184,3 +184,6 @@ char *gpu_last_job(const char *address, const char *key);
 /* Starts an operation ("Detach", "Attach") and kills the daemon the moment it says that it has come to a step; false if the job
  * was faster and has ended. */
 bool gpu_crash_at_step(const char *address, const char *method, unsigned step);
+/* The same with the power of the machine: does not return then. What is to survive is on the disk of run-vm --keep. */
+bool gpu_cut_at_step(const char *address, const char *method, unsigned step);
+G_GNUC_NORETURN void machine_cut(void);
