@@ -577,6 +577,13 @@ void gpu_plan_input(const Gpu *g, const Holders *holders, PlanInput *ret) {
         };
 }
 
+bool gpu_blanks_last_display(const Gpu *g) {
+        PlanInput input;
+
+        gpu_plan_input(g, NULL, &input);
+        return plan_blanks_last_display(&input);
+}
+
 bool gpu_default_is_vfio(const Gpu *g, const Defaults *d) {
         const DefaultWish *w = d ? defaults_find(d, g->address) : NULL;
 

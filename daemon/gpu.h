@@ -132,6 +132,8 @@ void gpu_set_inconsistent(Gpu *g, const char *format, ...) _printf_(2, 3);
 char *gpu_describe_inconsistency(const Gpu *g);
 /* Whether it is to be with VFIO from the boot on: what was said of this very card, or else its .gpu file. */
 bool gpu_default_is_vfio(const Gpu *g, const Defaults *d);
+/* Whether the host would have no display without it that somebody looks at, and LastDisplay= does not allow that. */
+bool gpu_blanks_last_display(const Gpu *g);
 /* With the host, as far as anybody can see: every function has a driver of the host's. */
 bool gpu_is_plainly_host(const Gpu *g);
 /* "0000:01:00.0 (NVIDIA GA102)" for messages; newly allocated. */

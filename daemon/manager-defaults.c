@@ -57,12 +57,32 @@ static int reserve_gpu(const Gpu *g, Defaults *d) {
         return r;
 }
 
+static bool is_reserved(const Defaults *d, const char *function) {
+        for (size_t i = 0; i < d->n_reserves; i++)
+                if (streq(d->reserves[i].function, function))
+                        return true;
+        return false;
+}
+
+/* What somebody says is asked about then (SetDefault). A file is not, so it is not followed where the next boot would have no display. One
+ * that is reserved already is not looked at by anybody any more, and stays so. */
+static bool takes_last_display(const Gpu *g, const Defaults *d) {
+        const DefaultWish *w = defaults_find(d, g->address);
+
+        if ((w && streq_ptr(w->identity, g->identity)) || is_reserved(g->host->defaults, g->address) || !gpu_blanks_last_display(g))
+                return false;
+        log_warning("%s drives the display that somebody looks at, so Default=vfio of %s is not followed: the next boot would not have it. "
+                    "LastDisplay=allow in that file allows that.",
+                    g->address, g->config->file);
+        return true;
+}
+
 /* Of cards that the host has, and of those that somebody has spoken of and that are not there. */
 static int add_reserves(const Manager *m, Defaults *d) {
         int r = 0;
 
         LIST_FOREACH(gpus, g, m->gpus)
-                if (gpu_default_is_vfio(g, d) && r >= 0)
+                if (r >= 0 && gpu_default_is_vfio(g, d) && !takes_last_display(g, d))
                         r = reserve_gpu(g, d);
         for (size_t i = 0; i < d->n_wishes && r >= 0; i++)
                 if (d->wishes[i].vfio && !manager_find_gpu(m, d->wishes[i].gpu))

@@ -116,13 +116,6 @@ static void on_default(int default_error, const char *text, void *userdata) {
                 request_free(q);
 }
 
-static bool blanks_last_display(const Gpu *g) {
-        PlanInput input;
-
-        gpu_plan_input(g, NULL, &input);
-        return plan_blanks_last_display(&input);
-}
-
 /* 0: the answer follows. */
 static int start_default(Request *q, sd_bus_error *error) {
         const Gpu *g = manager_find_gpu(q->manager, q->gpu);
@@ -134,7 +127,7 @@ static int start_default(Request *q, sd_bus_error *error) {
                 return sd_bus_error_setf(
                         error, GPUPT_ERROR_UNREACHABLE,
                         "%s is not on the PCI bus, so it cannot be said by what it will be known again.", g->address);
-        if (q->vfio && blanks_last_display(g))
+        if (q->vfio && gpu_blanks_last_display(g))
                 return sd_bus_error_setf(error, GPUPT_ERROR_LAST_DISPLAY,
                                          "%s drives the display that somebody looks at, and the next boot would not have it. "
                                          "LastDisplay=allow in its .gpu file allows that.",

@@ -101,6 +101,20 @@ static void test_last_display(void) {
         g_assert_nonnull(rules(s));
 }
 
+/* Nor does a file take it, which nobody asks. */
+static void test_last_display_by_file(void) {
+        g_autoptr(Scene) s = scene_new("apu", "/etc/gpuptd/apu.gpu", "[Match]\nAddress=0000:c5:00.0\n[Gpu]\nDefault=vfio\n", NULL);
+
+        /* Behind that of the start. */
+        g_assert_cmpstr(set_default(s, "0000:c5:00.0", "vfio"), ==, "LastDisplay");
+        g_assert_null(rules(s));
+        assert_has(sim_daemon_log(s->m), "Default=vfio of /etc/gpuptd/apu.gpu is not followed");
+        put_file("/etc/gpuptd/apu.gpu", "[Match]\nAddress=0000:c5:00.0\n[Gpu]\nDefault=vfio\n[Session]\nLastDisplay=allow\n");
+        g_assert_cmpstr(manager_call(s, "Reload", NULL, ""), ==, "");
+        g_assert_cmpstr(set_default(s, "0000:c5:00.0", "vfio"), ==, "");
+        g_assert_nonnull(rules(s));
+}
+
 /* Of two with the same ids the one that was meant. */
 static void test_twins(void) {
         g_autoptr(Scene) s = scene_new("twins", NULL);
@@ -123,7 +137,7 @@ static void test_config(void) {
         g_assert_cmpstr(set_default(s, CARD, "host"), ==, "");
         g_assert_cmpstr(gpu_property(s, CARD, "Default"), ==, "host");
         g_assert_null(rules(s));
-        put_file("/etc/gpuptd/other.gpu", "[Match]\nAddress=" OTHER "\n[Gpu]\nDefault=vfio\n");
+        put_file("/etc/gpuptd/other.gpu", "[Match]\nAddress=" OTHER "\n[Gpu]\nDefault=vfio\n[Session]\nLastDisplay=allow\n");
         g_assert_cmpstr(manager_call(s, "Reload", NULL, ""), ==, "");
         wait_gpu_property(s, OTHER, "Default", "vfio");
         /* Behind that of the reload. */
@@ -303,6 +317,7 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/defaults/set", test_set);
         g_test_add_func("/defaults/authorisation", test_authorisation);
         g_test_add_func("/defaults/last-display", test_last_display);
+        g_test_add_func("/defaults/last-display-by-file", test_last_display_by_file);
         g_test_add_func("/defaults/twins", test_twins);
         g_test_add_func("/defaults/config", test_config);
         g_test_add_func("/defaults/apart", test_apart);
