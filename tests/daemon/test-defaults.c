@@ -222,6 +222,26 @@ static void test_not_written(void) {
         g_assert_nonnull(rules(s));
 }
 
+/* Nor if its caller has left before that is known. */
+static void test_caller_leaves(void) {
+        g_autoptr(Scene) s = scene_new("desktop", NULL);
+        sd_bus *bus = sim_bus_new(s->m, 0);
+
+        g_assert_cmpint(mkdir(RULES, 0755), ==, 0);
+        (void) sim_command(s->m, "systemd1 silent");
+        g_assert_cmpint(sd_bus_call_method_async(bus, NULL, GPUPT_BUS_NAME, gpu_path(s, CARD), GPUPT_GPU_INTERFACE, "SetDefault", NULL,
+                                                 NULL, "s", "vfio"), >=, 0);
+        g_assert_cmpint(sd_bus_flush(bus), >=, 0);
+        wait_gpu_property(s, CARD, "Default", "vfio");
+        sd_bus_close_unref(bus);
+        assert_alive(s);
+        (void) sim_command(s->m, "systemd1 back");
+        wait_gpu_property(s, CARD, "Default", "host");
+        g_assert_cmpint(rmdir(RULES), ==, 0);
+        g_assert_cmpstr(set_default(s, CARD, "vfio"), ==, "");
+        g_assert_nonnull(rules(s));
+}
+
 /* A file of a later version, or a broken one, is left as it is. */
 static void test_unreadable(void) {
         static const char *const texts[] = { "gpuptd-defaults 2\nwish\n", "nonsense",
@@ -324,6 +344,7 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/defaults/moved", test_moved);
         g_test_add_func("/defaults/away", test_away);
         g_test_add_func("/defaults/not-written", test_not_written);
+        g_test_add_func("/defaults/caller-leaves", test_caller_leaves);
         g_test_add_func("/defaults/unreadable", test_unreadable);
         g_test_add_func("/defaults/fallback", test_fallback);
         g_test_add_func("/defaults/off", test_off);
