@@ -265,6 +265,10 @@ int setting_parse_lid_policy(const Setting *s, const char *value, void *config) 
         return set_enum(s, value, lid_policy_from_string(value), config);
 }
 
+int setting_parse_hook_error_policy(const Setting *s, const char *value, void *config) {
+        return set_enum(s, value, hook_error_policy_from_string(value), config);
+}
+
 int setting_parse_boolean(const Setting *s, const char *value, void *config) {
         static const struct {
                 const char *word;

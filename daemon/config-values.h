@@ -32,7 +32,7 @@ setting_parse_t setting_parse_functions, setting_parse_rungs, setting_parse_befo
 /* One word of an enum. */
 setting_parse_t setting_parse_after_vm, setting_parse_idle_power, setting_parse_last_display, setting_parse_desktops;
 setting_parse_t setting_parse_vm_policy, setting_parse_gpu_sleep_policy, setting_parse_sleep_error_policy,
-        setting_parse_lid_policy;
+        setting_parse_lid_policy, setting_parse_hook_error_policy;
 /* systemd's words for yes and no. */
 setting_parse_t setting_parse_boolean;
 /* Numbers; seconds may have units: "2min 30s". */

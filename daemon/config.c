@@ -20,6 +20,7 @@
 #define VALUE_MAX 1024U
 #define LIMIT_MAX 4096U
 #define STEP_TIMEOUT_MAX_SEC (24U * 60U * 60U)
+#define HOOK_TIMEOUT_MAX_SEC 600U
 
 static const char *const after_vm_table[_AFTER_VM_MAX] = {
         [AFTER_VM_KEEP] = "keep", [AFTER_VM_HEAL] = "heal", [AFTER_VM_ATTACH] = "attach",
@@ -33,11 +34,15 @@ static const char *const last_display_table[_LAST_DISPLAY_MAX] = {
 static const char *const desktops_table[_DESKTOPS_MAX] = {
         [DESKTOPS_USE] = "use", [DESKTOPS_LEAVE] = "leave",
 };
+static const char *const hook_error_policy_table[_HOOK_ERROR_POLICY_MAX] = {
+        [HOOK_ERROR_REFUSE] = "refuse", [HOOK_ERROR_CONTINUE] = "continue",
+};
 
 DEFINE_STRING_TABLE(after_vm, AfterVm);
 DEFINE_STRING_TABLE(idle_power, IdlePower);
 DEFINE_STRING_TABLE(last_display, LastDisplay);
 DEFINE_STRING_TABLE(desktops, Desktops);
+DEFINE_STRING_TABLE(hook_error_policy, HookErrorPolicy);
 
 GpuConfig *gpu_config_free(GpuConfig *g) {
         if (!g)
@@ -101,6 +106,10 @@ static const Setting main_settings[] = {
           .offset = offsetof(Config, leases_per_sender), .min = 1, .max = LIMIT_MAX, .fallback = 8 },
         { "Session", "LastDisplay", .parse = setting_parse_last_display,
           .offset = offsetof(Config, last_display), .fallback = LAST_DISPLAY_PROTECT },
+        { "Hooks", "TimeoutSec", .parse = setting_parse_sec,
+          .offset = offsetof(Config, hook_timeout_sec), .min = 1, .max = HOOK_TIMEOUT_MAX_SEC, .fallback = 30 },
+        { "Hooks", "OnError", .parse = setting_parse_hook_error_policy,
+          .offset = offsetof(Config, hook_on_error), .fallback = HOOK_ERROR_REFUSE },
         { "Sleep", "Gate", .parse = setting_parse_boolean, .offset = offsetof(Config, gate), .fallback = true },
         SLEEP_SETTINGS(Config, NOT_NOTED)
 };

@@ -42,10 +42,19 @@ typedef enum Desktops {
         _DESKTOPS_INVALID = -EINVAL,
 } Desktops;
 
+/* What becomes of that of which a hook was told before, where the hook fails. */
+typedef enum HookErrorPolicy {
+        HOOK_ERROR_REFUSE, /* the default: it is not done */
+        HOOK_ERROR_CONTINUE,
+        _HOOK_ERROR_POLICY_MAX,
+        _HOOK_ERROR_POLICY_INVALID = -EINVAL,
+} HookErrorPolicy;
+
 DECLARE_STRING_TABLE(after_vm, AfterVm);
 DECLARE_STRING_TABLE(idle_power, IdlePower);
 DECLARE_STRING_TABLE(last_display, LastDisplay);
 DECLARE_STRING_TABLE(desktops, Desktops);
+DECLARE_STRING_TABLE(hook_error_policy, HookErrorPolicy);
 
 /* Which keys of [Sleep] a file has. */
 typedef struct SleepKeys {
@@ -89,6 +98,8 @@ typedef struct Config {
         unsigned leases_per_sender;    /* LimitLeases=: 8 */
         LastDisplay last_display;      /* [Session] LastDisplay= for every card without its own */
         SleepPolicy sleep;             /* [Sleep] for every card without its own */
+        unsigned hook_timeout_sec;     /* [Hooks] TimeoutSec=: of each call of each hook; 30 */
+        HookErrorPolicy hook_on_error; /* [Hooks] OnError= */
         bool gate;                     /* Gate=: what cannot be prepared may keep the host awake; true */
         GpuConfig **gpus;              /* sorted by file name */
         size_t n_gpus;

@@ -34,6 +34,8 @@ static void check_main(const char *text) {
         FUZZ_ASSERT(c->step_timeout_sec <= 24 * 60 * 60);
         FUZZ_ASSERT(c->jobs_per_sender > 0 && c->queries_per_sender > 0 && c->leases_per_sender > 0);
         FUZZ_ASSERT(last_display_to_string(c->last_display));
+        FUZZ_ASSERT(c->hook_timeout_sec >= 1 && c->hook_timeout_sec <= 600);
+        FUZZ_ASSERT(hook_error_policy_to_string(c->hook_on_error));
         check_sleep(config_sleep_policy(c, NULL));
 }
 

@@ -84,6 +84,8 @@ static void test_defaults(void) {
         g_assert_cmpint(c->last_display, ==, LAST_DISPLAY_PROTECT);
         g_assert_cmpuint(c->n_gpus, ==, 0);
         g_assert_true(c->gate);
+        g_assert_cmpuint(c->hook_timeout_sec, ==, 30);
+        g_assert_cmpint(c->hook_on_error, ==, HOOK_ERROR_REFUSE);
         assert_sleep(&c->sleep, SLEEP_DEFAULTS);
         sleep_policy_init(&defaults); /* the other place that knows them */
         assert_sleep(&defaults, SLEEP_DEFAULTS);
@@ -307,6 +309,36 @@ static void test_sleep_words(void) {
                         assert_sleep(&c->sleep, SLEEP_DEFAULTS);
                         g_assert_true(c->gate);
                 }
+        }
+}
+
+static void test_hook_words(void) {
+        static const struct {
+                const char *line;
+                unsigned timeout_sec;
+                HookErrorPolicy on_error;
+                bool bad;
+        } rows[] = {
+                { "TimeoutSec=1", 1, HOOK_ERROR_REFUSE, false },
+                { "TimeoutSec=10min", 600, HOOK_ERROR_REFUSE, false },
+                { "OnError=continue", 30, HOOK_ERROR_CONTINUE, false },
+                { "OnError=continue\nOnError=", 30, HOOK_ERROR_REFUSE, false },
+                { "TimeoutSec=5\nTimeoutSec=", 30, HOOK_ERROR_REFUSE, false },
+                { "TimeoutSec=0", 30, HOOK_ERROR_REFUSE, true },
+                { "TimeoutSec=601", 30, HOOK_ERROR_REFUSE, true },
+                { "OnError=veto", 30, HOOK_ERROR_REFUSE, true },
+        };
+        _cleanup_(warnings_free) Warnings w = warnings_new();
+
+        for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+                g_autofree char *text = g_strdup_printf("[Hooks]\n%s\n", rows[i].line);
+                _cleanup_(config_freep) Config *c = config_new();
+
+                g_test_message("%s", rows[i].line);
+                g_assert_cmpint(config_parse_main(c, "f", text, on_warning, &w), ==, 0);
+                assert_warnings(&w, rows[i].bad ? (const char *const[]) { "f:2: Bad value for", NULL } : NULL);
+                g_assert_cmpuint(c->hook_timeout_sec, ==, rows[i].timeout_sec);
+                g_assert_cmpint(c->hook_on_error, ==, rows[i].on_error);
         }
 }
 
@@ -734,6 +766,7 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/config/inherit", test_inherit);
         g_test_add_func("/config/booleans", test_booleans);
         g_test_add_func("/config/sleep-words", test_sleep_words);
+        g_test_add_func("/config/hook-words", test_hook_words);
         g_test_add_func("/config/language", test_language);
         g_test_add_func("/config/warnings", test_warnings);
         g_test_add_func("/config/bad-gpu-values", test_bad_gpu_values);
