@@ -28,7 +28,7 @@
 struct Exec {
         sd_bus *bus;
         char *unit, *path, *description;
-        char **argv;
+        char **argv, **environment;
         uint64_t limit_usec;
         size_t output_max;
         bool errors_apart, status_answers;
@@ -336,17 +336,33 @@ static int append_answers(sd_bus_message *m) {
         return r;
 }
 
+static int append_environment(sd_bus_message *m, const Exec *e) {
+        int r;
+
+        r = sd_bus_message_open_container(m, 'r', "sv");
+        if (r >= 0)
+                r = sd_bus_message_append(m, "s", "Environment");
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'v', "as");
+        if (r >= 0)
+                r = sd_bus_message_append_strv(m, e->environment);
+        for (unsigned i = 0; r >= 0 && i < 2; i++)
+                r = sd_bus_message_close_container(m);
+        return r;
+}
+
 static int append_properties(sd_bus_message *m, const Exec *e) {
         int r;
 
-        r = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)(sv)(sv)(sv)",
+        r = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)(sv)(sv)",
                                   "Description", "s", e->description,
                                   "Type", "s", "exec",
                                   "AddRef", "b", true,
                                   "CollectMode", "s", "inactive-or-failed",
                                   "RuntimeMaxUSec", "t", e->limit_usec,
-                                  "TimeoutStopUSec", "t", (uint64_t) STOP_USEC,
-                                  "Environment", "as", 1, "LC_ALL=C");
+                                  "TimeoutStopUSec", "t", (uint64_t) STOP_USEC);
+        if (r >= 0)
+                r = append_environment(m, e);
         if (r >= 0 && e->output >= 0)
                 r = append_outputs(m, e);
         if (r >= 0 && e->status_answers)
@@ -395,6 +411,11 @@ bool exec_is_installed(const char *path) {
 static int copy_request(Exec *e, const ExecRequest *request) {
         for (char *const *a = request->argv; *a; a++)
                 if (strv_extend(&e->argv, *a) < 0)
+                        return -ENOMEM;
+        if (strv_extend(&e->environment, "LC_ALL=C") < 0)
+                return -ENOMEM;
+        for (char *const *v = request->environment; v && *v; v++)
+                if (strv_extend(&e->environment, *v) < 0)
                         return -ENOMEM;
         e->unit = strdup(request->unit);
         e->description = strdup(request->description);
@@ -469,6 +490,7 @@ Exec *exec_free(Exec *e) {
         free(e->path);
         free(e->description);
         strv_free(e->argv);
+        strv_free(e->environment);
         free(e);
         return NULL;
 }

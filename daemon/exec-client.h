@@ -19,6 +19,7 @@ typedef struct ExecRequest {
         const char *unit;
         const char *description;
         char *const *argv;   /* no shell; argv[0] is an absolute path */
+        char *const *environment; /* "NAME=VALUE", beside the service manager's own and LC_ALL=C; or NULL */
         uint64_t limit_usec; /* then systemd ends it, and the handler is called whether that helped or not */
         size_t output_max;   /* of what it prints on both its outputs so much is kept, and it cannot write more; 0: all
                               * goes to the journal */

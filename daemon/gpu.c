@@ -573,6 +573,7 @@ void gpu_plan_input(const Gpu *g, const Holders *holders, PlanInput *ret) {
                 .modules = record ? record->modules : NULL,
                 .access_given = record && record->access,
                 .access_uid = record ? record->access_uid : 0,
+                .hooks = host_find_hooks(g->host),
                 .holders = holders,
         };
 }

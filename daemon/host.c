@@ -6,6 +6,7 @@
 #include "host.h"
 
 #include "dbus/names.h"
+#include "hooks.h"
 #include "util/log.h"
 #include "worker/protocol.h"
 
@@ -306,6 +307,30 @@ int host_load_config(Host *h) {
         return 0;
 }
 
+static void on_hook_warning(const char *message, void *userdata) {
+        char ***warnings = ASSERT_PTR(userdata);
+
+        if (strv_extend(warnings, message) < 0)
+                (void) log_oom();
+}
+
+char *const *host_find_hooks(Host *h) {
+        _cleanup_strv_free_ char **before = TAKE_PTR(h->hook_warnings);
+        char **hooks;
+
+        if (hooks_find("", 0, on_hook_warning, &h->hook_warnings, &hooks) < 0) {
+                /* Rather the former ones than none. */
+                (void) log_oom();
+                return h->hooks;
+        }
+        for (char **w = h->hook_warnings; w && *w; w++)
+                if (!strv_contains(before, *w))
+                        log_warning("%s", *w);
+        strv_free(h->hooks);
+        h->hooks = hooks;
+        return h->hooks;
+}
+
 /* A file that cannot be used is left alone: it may be of a later version. */
 static int load_defaults(Host *h) {
         int r;
@@ -367,6 +392,8 @@ Host *host_free(Host *h) {
         reader_pool_free(h->readers);
         snapshot_free(h->snapshot);
         config_free(h->config);
+        strv_free(h->hooks);
+        strv_free(h->hook_warnings);
         quirk_db_free(h->quirks);
         ladder_memory_free(h->ladder_memory);
         defaults_free(h->defaults);

@@ -45,6 +45,8 @@ struct Host {
         char *run_dir, *state_dir;
         char *worker_program;
         Config *config;
+        char **hooks;          /* names of those that are to be told; as host_find_hooks() has found them last */
+        char **hook_warnings;  /* what it had to say of others */
         QuirkDb *quirks;
         ReaderPool *readers;
         LadderMemory *ladder_memory;
@@ -72,6 +74,9 @@ DEFINE_CLEANUP(Host *, host_free);
 
 /* Reads the configuration again; on failure the old one stays. */
 int host_load_config(Host *h);
+
+/* Looks for hooks, and warns of those that are not run, once of each. Good until it is called again. */
+char *const *host_find_hooks(Host *h);
 
 /* Asks a worker for a fresh look at these functions (NULL: at all of them). There is at most one scan per key (a GPU's
  * address, or "" for the inventory) at a time; what is asked for meanwhile is one more scan after it. */

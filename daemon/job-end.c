@@ -135,6 +135,13 @@ static void conclude_failed(Job *j) {
         set_message(j, "%s%s", message, undone ? " Everything was undone." : "");
 }
 
+/* What has become of the card is the same. */
+static void add_unheard(Job *j) {
+        _cleanup_free_ char *before = TAKE_PTR(j->message);
+
+        set_message(j, "%s%sBut %s. See journalctl -u gpuptd.", strempty(before), strchr(strempty(before), '\n') ? "\n" : " ", j->unheard);
+}
+
 static void conclude_unstarted(Job *j) {
         (void) free_and_strdup(&j->intent->error, GPUPT_ERROR_FAILED);
         j->result = RESULT_FAILED;
@@ -170,6 +177,8 @@ void job_over(Job *j) {
                 conclude_unstarted(j);
         else
                 conclude_done(j);
+        if (j->unheard)
+                add_unheard(j);
         j->error = strempty(j->intent->error);
         r = keep_record(j);
         if (r < 0)

@@ -162,6 +162,7 @@ static void close_recovery(Job *j) {
         remember_help(j);
         if (j->intent->operation == OPERATION_PHASE) {
                 j->closing = true;
+                j->options.comes_back = j->to_vfio && j->intent->n_attempts > 0;
                 /* After the stop, or the sleep, the screen shows what the rescan has given it to; before the start, perhaps somebody's work. */
                 j->options.disrupt_session = j->options.disrupt_session || j->options.phase != PHASE_PRE_START;
                 if (job_collect_functions(j) < 0)
@@ -174,7 +175,7 @@ static void close_recovery(Job *j) {
                 job_over(j);
                 return;
         }
-        j->closing = true;
+        j->closing = j->options.comes_back = true;
         j->options.has_rung = false;
         j->options.disrupt_session = true;
         job_make_plan_of(j, OPERATION_DETACH);

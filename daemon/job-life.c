@@ -153,6 +153,7 @@ Job *job_free(Job *j) {
         free(j->description);
         free(j->left_over);
         free(j->unstarted);
+        free(j->unheard);
         free(j->failure);
         free(j->message);
         free(j);

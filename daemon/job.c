@@ -266,6 +266,14 @@ static int begin_step(Job *j, const Plan *plan) {
 
 static void step_over(Job *j, const Step *step, int error, const char *text);
 
+/* All is done, and hooks are being told so: nothing is taken back any more. */
+static bool is_settled(const Job *j) {
+        const Intent *intent = j->intent;
+
+        return j->stage == STAGE_STEPS && intent->done < intent->plan->n && step_is_epilogue(intent->plan->steps + intent->done) &&
+               (intent->begun > intent->done || (intent->done > 0 && step_is_epilogue(intent->plan->steps + intent->done - 1)));
+}
+
 /* Somebody wants it to end: its caller, or the host that is about to sleep. */
 static void end_early(Job *j, const Step *step) {
         _cleanup_free_ char *message = NULL;
@@ -289,7 +297,7 @@ static void job_next(Job *j) {
         const Plan *plan = j->stage == STAGE_UNDO ? j->undo : j->intent->plan;
         int r;
 
-        if (j->stage == STAGE_STEPS && j->cancelled && j->intent->begun < plan->n) {
+        if (j->stage == STAGE_STEPS && j->cancelled && j->intent->begun < plan->n && !is_settled(j)) {
                 end_early(j, plan->steps);
                 return;
         }
@@ -342,6 +350,26 @@ static bool is_afterwards(const Job *j, const Step *step) {
                (step->verb == VERB_START_UNIT || step->verb == VERB_RETURN_UNIT || step->verb == VERB_XORG_FILES);
 }
 
+/* Its administrator rather has the card moved; and what is done is done. */
+static bool may_fail(const Job *j, const Step *hook) {
+        return step_is_optional(hook) || j->gpu->host->config->hook_on_error == HOOK_ERROR_CONTINUE;
+}
+
+/* What went wrong with a hook, for whoever waits for the job, and for the log. */
+static void note_hook(Job *j, const Step *step, int error, const char *text) {
+        _cleanup_free_ char *cause = failure_cause(error, text), *all = NULL, *line = NULL;
+        char *const *a = step->arguments;
+
+        if (asprintf(&line, "the hook %s has failed (%s %s): %s", step->target, a ? a[HOOK_WHEN] : "", a ? a[HOOK_ACT] : "", strempty(cause)) < 0 ||
+            asprintf(&all, "%s%s%s", strempty(j->unheard), j->unheard ? "; " : "", line) < 0) {
+                (void) log_oom();
+                return;
+        }
+        job_log(j, LOG_WARNING, MESSAGE_ID_HOOK_FAILED, step, line);
+        free(j->unheard);
+        j->unheard = TAKE_PTR(all);
+}
+
 /* What cannot be undone on a device that is gone need not be: its attributes went with it. */
 static bool is_moot(int error) {
         return error == -ENODEV || error == -ENXIO || error == -ENOENT;
@@ -350,8 +378,13 @@ static bool is_moot(int error) {
 static void step_over(Job *j, const Step *step, int error, const char *text) {
         if (step->verb == VERB_CHECK && j->stage == STAGE_STEPS)
                 gpu_note_alive(j->gpu, error != -EHOSTDOWN);
+        if (error < 0 && step->verb == VERB_HOOK && may_fail(j, step)) {
+                if (!is_moot(error) || j->stage != STAGE_UNDO)
+                        note_hook(j, step, error, text);
+                error = 0;
+        }
         if (j->stage == STAGE_UNDO) {
-                if (error < 0 && !is_moot(error) && !verb_is_optional(step->verb)) {
+                if (error < 0 && !is_moot(error) && !step_is_optional(step)) {
                         note_failed(&j->left_over, step, error, text);
                         job_log(j, LOG_ERR, NULL, step, j->left_over);
                 }
@@ -369,7 +402,7 @@ static void step_over(Job *j, const Step *step, int error, const char *text) {
 
                 name = failure_describe(j->intent->operation, j->gpu->address, step, error, text, &message);
                 job_log(j, LOG_DEBUG, NULL, step, strempty(message));
-                if (verb_is_optional(step->verb))
+                if (step_is_optional(step))
                         job_log(j, LOG_NOTICE, NULL, step, strempty(message));
                 else if (is_afterwards(j, step))
                         note_failed(&j->unstarted, step, error, text);
@@ -510,7 +543,10 @@ static void on_run(const RunResult *result, void *userdata) {
         stage = j->stage != STAGE_OVER ? j->stage : j->stuck_in;
         if (result->event == RUN_SLOW) {
                 step = job_current_step(j);
-                job_log(j, LOG_WARNING, NULL, step, "a step takes longer than usual, waiting for the kernel");
+                job_log(j, LOG_WARNING, NULL, step,
+                        verb_info(step->verb)->executor == EXECUTOR_WORKER
+                                ? "a step takes longer than usual, waiting for the kernel"
+                                : "a step takes longer than usual");
                 return;
         }
         if (result->event == RUN_WAITS) {
@@ -614,18 +650,30 @@ static void step_back_to_wait(Job *j) {
 }
 
 void job_continue(Job *j) {
+        bool settled = is_settled(j), in_flight = j->intent->begun > j->intent->done;
+        const Step *step = job_current_step(j);
+        size_t begun = j->intent->begun;
+
         if (resume_step(j) > 0)
                 return;
-        step_back_to_wait(j);
-        /* A daemon that died over this twice would do so again: take it back. */
-        if (j->stage == STAGE_STEPS && j->intent->restarts > 1)
+        /* Whoever was told something is not forgotten; after the hooks it is looked again anyway. */
+        if (!in_flight || !step || step->verb != VERB_HOOK)
+                step_back_to_wait(j);
+        /* A daemon that died over this twice would do so again: take it back; or, where nothing is taken back any more, do without. */
+        if (settled && in_flight && j->intent->restarts > 1)
+                j->intent->begun = ++j->intent->done;
+        if (settled)
+                job_next(j);
+        else if (j->stage == STAGE_STEPS && j->intent->restarts > 1) {
+                /* The step that was begun may have been done. */
+                j->intent->begun = begun;
                 turn_back(j, GPUPT_ERROR_FAILED, "The daemon ended unexpectedly more than once during this job.");
-        else
+        } else
                 job_next(j);
 }
 
 bool job_cancellable(const Job *j) {
-        return !j->cancelled && (j->stage == STAGE_LOOK || j->stage == STAGE_STEPS) && j->state != JOB_STUCK;
+        return !j->cancelled && (j->stage == STAGE_LOOK || j->stage == STAGE_STEPS) && j->state != JOB_STUCK && !is_settled(j);
 }
 
 void job_cancel(Job *j) {

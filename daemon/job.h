@@ -46,6 +46,7 @@ struct Job {
         bool gives_way;    /* then: since the host is about to sleep */
         char *left_over;   /* what could not be undone */
         char *unstarted;   /* of an attach: what did not start again */
+        char *unheard;     /* hooks that failed, where that changes nothing */
 
         /* Of the ladder. */
         Checkup *checkup;

@@ -178,6 +178,9 @@ int builder_attach(Builder *b) {
         builder_add_strv(b, VERB_CHECK, b->addresses[0], b->addresses + 1);
         builder_add_strv(b, VERB_SAVE, b->powered[0], b->powered + 1);
         builder_add_seconds(b, VERB_WAIT_FREE, display->address, b->options->has_wait ? b->options->wait_sec : 0);
+        /* A VM may have opened it while they ran, and then the unbind would not return. */
+        if (moves && builder_add_hooks_before(b, "attach"))
+                builder_add_seconds(b, VERB_WAIT_FREE, display->address, 0);
         if (display_moves)
                 builder_add_restart_desktop(b);
         builder_add_strv(b, VERB_PIN, b->powered[0], b->powered + 1);

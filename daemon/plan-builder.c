@@ -177,6 +177,10 @@ int plan_build(const PlanInput *in, Operation operation, const PlanOptions *opti
                 r = claim(&b);
                 if (r == 0)
                         r = builders[operation](&b);
+                if (r == 0) {
+                        builder_add_hooks_after(&b);
+                        r = b.r;
+                }
         } else
                 r = builder_refuse(&b, PLAN_E_NOT_SUPPORTED, "The operation '%s' is not supported by this version of gpuptd.",
                                    operation_to_string(operation));

@@ -16,6 +16,7 @@ typedef struct Builder {
         size_t n_claimed;
         char **addresses; /* of the claimed functions, display first */
         char **powered;   /* those, and every bridge above them */
+        const char *told_of; /* what the hooks were told that is about to happen: "detach"; NULL: nothing */
         const char *stopped_desktop; /* the display manager that the plan stops, or NULL */
         char *message;    /* of the refusal */
         int r;
@@ -56,6 +57,11 @@ void builder_add_restart_desktop(Builder *b);
 void builder_add_return_desktop(Builder *b);
 /* Its configuration, if the .gpu file has one: behind the move of the display, before the return. */
 void builder_add_xorg_files(Builder *b, const char *state);
+
+/* plan-hooks.c: the administrator's programs, before the first write and behind the last one. True: there are some, so that time will have
+ * passed when it begins. */
+bool builder_add_hooks_before(Builder *b, const char *act);
+void builder_add_hooks_after(Builder *b);
 
 /* plan-before.c: BeforeVfio=, between the host's drivers and VFIO. `left` is what builder_add_leave() returned. */
 int builder_check_before_vfio(Builder *b);

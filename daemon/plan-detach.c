@@ -79,6 +79,7 @@ static int check_detach(Builder *b) {
 /* Everything that the move needs, while nothing has been unbound yet. */
 static void add_preparations(Builder *b) {
         builder_add_strv(b, VERB_SAVE, b->powered[0], b->powered + 1);
+        (void) builder_add_hooks_before(b, "detach");
         /* A bridge that suspends now would put an unbound function to D3cold (drivers/pci/pci-driver.c
          * local_pci_probe()). */
         builder_add_strv(b, VERB_PIN, b->powered[0], b->powered + 1);

@@ -168,6 +168,24 @@ static int undo_xorg_files(const Step *s, Plan *undo) {
         return r < 0 ? r : plan_add(undo, VERB_XORG_FILES, s->target, arguments);
 }
 
+/* Who was told what is about to happen is told that it has not. */
+static int undo_hook(const Step *s, Plan *undo) {
+        _cleanup_free_ char **words = NULL;
+        size_t n = strv_length(s->arguments);
+
+        if (n <= HOOK_FUNCTIONS)
+                return -EBADMSG;
+        if (!step_is_hook(s, "pre"))
+                return 0;
+        words = calloc(n + 1, sizeof(char *));
+        if (!words)
+                return -ENOMEM;
+        memcpy(words, s->arguments, n * sizeof(char *));
+        words[HOOK_WHEN] = (char *) "post";
+        words[HOOK_RESULT] = (char *) "failed";
+        return plan_add(undo, VERB_HOOK, s->target, words);
+}
+
 static int undo_into(const Step *s, const Saved *saved, Plan *undo) {
         const char *value;
 
@@ -221,6 +239,8 @@ static int undo_into(const Step *s, const Saved *saved, Plan *undo) {
                 return plan_add(undo, VERB_KEEP, s->target, (char *[]) { (char *) "", NULL });
         case VERB_ALARM:
                 return plan_add(undo, VERB_ALARM, s->target, (char *[]) { (char *) "0", NULL });
+        case VERB_HOOK:
+                return undo_hook(s, undo);
         case VERB_XORG_FILES:
                 return undo_xorg_files(s, undo);
         case VERB_RETURN_UNIT:

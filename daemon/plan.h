@@ -45,6 +45,7 @@ typedef struct PlanOptions {
         uint32_t uid;      /* the caller */
         bool has_rung;     /* Reset names it */
         Rung rung;         /* of a plan of OPERATION_RESET */
+        bool comes_back;   /* to VFIO, where it was before a reset: it does not change hands, and no hook is told */
         VmPhase phase;     /* of OPERATION_PHASE */
         GpuSleepPolicy sleep; /* of PHASE_PRE_SLEEP: GPU_SLEEP_UNBIND or GPU_SLEEP_REMOVE */
         char *vm;          /* likewise, for people: "win10 (libvirt)" */
@@ -70,6 +71,7 @@ typedef struct PlanInput {
         bool access_given;       /* a detach gave `access_uid` access to the VFIO nodes */
         uint32_t access_uid;
         const Saved *targets;    /* what the job saved before: of a reset, where functions belong; or NULL */
+        char *const *hooks;      /* names of those that are to be told when it moves, in their order; or NULL */
         const Holders *holders;  /* a census, or NULL: for a VM's name, for force, and for who is logged out */
 } PlanInput;
 

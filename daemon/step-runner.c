@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 
 #include "dbus/names.h"
+#include "hook-run.h"
 #include "host-sleep.h"
 #include "journal.h"
 #include "session-end.h"
@@ -42,6 +43,7 @@ struct StepRunner {
         UnitOperation *unit;
         SessionEnd *session;
         Exec *exec;
+        HookRun *hook;
         HostSleep *sleep;
         CensusWaiter *census;
         bool joined;          /* the census was running before */
@@ -61,6 +63,7 @@ static void disarm(StepRunner *r) {
         r->unit = unit_operation_free(r->unit);
         r->session = session_end_free(r->session);
         r->exec = exec_free(r->exec);
+        r->hook = hook_run_free(r->hook);
         r->sleep = host_sleep_free(r->sleep);
         r->census = census_waiter_free(r->census);
         r->query = reader_query_free(r->query);
@@ -115,7 +118,7 @@ static int on_limit(sd_event_source *source, uint64_t usec, void *userdata) {
         return 0;
 }
 
-/* Waits bring their own deadline; the verb's limit is for what should never take that long. */
+/* Waits bring their own deadline, and so do hooks; the verb's limit is for what should never take that long. */
 static int arm(StepRunner *r) {
         const VerbInfo *info = verb_info(r->step->verb);
         unsigned stuck_sec = r->gpu->host->config->step_timeout_sec ?: info->stuck_sec;
@@ -125,7 +128,7 @@ static int arm(StepRunner *r) {
         if (info->slow_sec > 0)
                 k = sd_event_add_time_relative(event, &r->slow, CLOCK_MONOTONIC, info->slow_sec * 1000000ULL, 0,
                                                on_slow, r);
-        if (k >= 0 && stuck_sec > 0 && info->executor != EXECUTOR_WAIT)
+        if (k >= 0 && stuck_sec > 0 && info->executor != EXECUTOR_WAIT && r->step->verb != VERB_HOOK)
                 k = sd_event_add_time_relative(event, &r->limit, CLOCK_MONOTONIC, stuck_sec * 1000000ULL, 0, on_limit,
                                                r);
         return k;
@@ -330,6 +333,38 @@ static int run_exec(StepRunner *r) {
                         on_exec, r, &r->exec);
 }
 
+static void on_hook(int error, const char *text, const char *output, void *userdata) {
+        StepRunner *r = ASSERT_PTR(userdata);
+        char line[256];
+
+        r->hook = NULL;
+        for (unsigned i = 0; i < HOOK_LINES_MAX && hook_next_line(&output, line, sizeof(line)); i++)
+                log_info("%s: hook %s: %s", r->gpu->address, r->step->target, line);
+        finish(r, RUN_DONE, error, text, "", 0);
+}
+
+static int run_hook(StepRunner *r) {
+        const Step *s = r->step;
+
+        if (strv_length(s->arguments) <= HOOK_FUNCTIONS)
+                return -EBADMSG;
+        return hook_run_new(unit_client_bus(r->gpu->host->units),
+                            &(HookRequest) {
+                                    .name = s->target,
+                                    .job = r->job,
+                                    .number = r->number,
+                                    .when = s->arguments[HOOK_WHEN],
+                                    .act = s->arguments[HOOK_ACT],
+                                    .result = isempty(s->arguments[HOOK_RESULT]) ? NULL : s->arguments[HOOK_RESULT],
+                                    .operation = s->arguments[HOOK_OPERATION],
+                                    .gpu = r->gpu->address,
+                                    .functions = s->arguments + HOOK_FUNCTIONS,
+                                    .vm = s->arguments[HOOK_VM],
+                                    .limit_sec = r->gpu->host->config->hook_timeout_sec,
+                            },
+                            on_hook, r, &r->hook);
+}
+
 /* ---- waits ---- */
 
 static int look_for_holders(StepRunner *r);
@@ -462,7 +497,7 @@ int step_runner_run(StepRunner *r, unsigned number, const Step *step) {
                 k = run_unit(r);
                 break;
         case EXECUTOR_EXEC:
-                k = run_exec(r);
+                k = step->verb == VERB_HOOK ? run_hook(r) : run_exec(r);
                 break;
         case EXECUTOR_WAIT:
                 k = run_wait(r);

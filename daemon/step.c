@@ -79,6 +79,8 @@ static const VerbRow verb_rows[_VERB_MAX] = {
 
         ROW(VERB_VENDOR_RESET, "vendor-reset", EXEC, 15, 90, true, "let nvidia-smi reset $t", NULL),
         ROW(VERB_XORG_FILES, "xorg-files", EXEC, 5, 30, true, "switch Xorg to the configuration for $t being $1", NULL),
+        /* Their deadline is the administrator's: step-runner.c. */
+        ROW(VERB_HOOK, "hook", EXEC, 10, 610, true, "run the hook $t ($1 $2)", NULL),
 
         ROW(VERB_ASK, "ask", WAIT, 2, 10, false, "ask whoever holds $t to let go", NULL),
         ROW(VERB_WAIT_ASKED, "wait-asked", WAIT, 30, 630, false, "give the holders of $t up to $1 s to let go", NULL),
@@ -101,8 +103,16 @@ const VerbInfo *verb_info(Verb v) {
         return v < 0 || v >= _VERB_MAX ? NULL : &verb_rows[v].info;
 }
 
-bool verb_is_optional(Verb v) {
-        return v == VERB_RESTORE_DECODES || v == VERB_WAIT_SCREEN;
+bool step_is_hook(const Step *s, const char *when) {
+        return s->verb == VERB_HOOK && strv_length(s->arguments) > HOOK_FUNCTIONS && streq(s->arguments[HOOK_WHEN], when);
+}
+
+bool step_is_optional(const Step *s) {
+        return s->verb == VERB_RESTORE_DECODES || s->verb == VERB_WAIT_SCREEN || step_is_hook(s, "post");
+}
+
+bool step_is_epilogue(const Step *s) {
+        return step_is_hook(s, "post") && streq(s->arguments[HOOK_RESULT], "done");
 }
 
 int step_init(Step *s, Verb verb, const char *target, char *const *arguments) {

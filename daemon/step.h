@@ -10,7 +10,7 @@
 typedef enum Executor {
         EXECUTOR_WORKER, /* gpuptd-worker: kernel writes, and reads that may block */
         EXECUTOR_UNIT,   /* a unit of systemd1, started or stopped */
-        EXECUTOR_EXEC,   /* a program as a transient unit: vendor tools; adapters and hooks later */
+        EXECUTOR_EXEC,   /* a program as a transient unit: vendor tools, hooks */
         EXECUTOR_WAIT,   /* an event with a deadline, in the daemon */
         _EXECUTOR_MAX,
         _EXECUTOR_INVALID = -EINVAL,
@@ -98,6 +98,8 @@ typedef enum Verb {
         /* Programs, as transient units. */
         VERB_VENDOR_RESET,   /* ADDR: nvidia-smi --gpu-reset -i ADDR */
         VERB_XORG_FILES,     /* ADDR host|detached FILE…: words of xorg-file.h, by gpuptd-restore */
+        VERB_HOOK,           /* NAME pre|post detach|attach RESULT OPERATION VM FUNCTION…: what one hook is told (hook-run.h);
+                              *   of a pre RESULT is "" */
         /* Waits, in the daemon. */
         VERB_ASK,            /* ADDR SECONDS: the signal ReleaseRequested, with the time that there is */
         VERB_WAIT_ASKED,     /* ADDR SECONDS: census until nobody holds the GPU or the time is over; both are success */
@@ -117,14 +119,28 @@ typedef struct VerbInfo {
 } VerbInfo;
 
 const VerbInfo *verb_info(Verb v);
-/* Whether a plan goes on where such a step fails: it improves something that the job is not about. */
-bool verb_is_optional(Verb v) _const_;
-
 typedef struct Step {
         Verb verb;
         char *target;
         char **arguments; /* strv */
 } Step;
+
+/* Where the words of a hook's step stand among its arguments. */
+enum {
+        HOOK_WHEN,
+        HOOK_ACT,
+        HOOK_RESULT,
+        HOOK_OPERATION,
+        HOOK_VM,
+        HOOK_FUNCTIONS, /* the first one of them */
+};
+
+/* Whether a plan goes on where the step fails: it improves something that the job is not about, or tells of what is done. */
+bool step_is_optional(const Step *s);
+/* A hook is told that all is done: nothing is taken back from there on, or it would have been told wrong. */
+bool step_is_epilogue(const Step *s);
+/* As the hook is called before or after it: "pre", "post". */
+bool step_is_hook(const Step *s, const char *when);
 
 int step_init(Step *s, Verb verb, const char *target, char *const *arguments);
 void step_done(Step *s);

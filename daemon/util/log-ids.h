@@ -28,5 +28,7 @@
 #define MESSAGE_ID_SLEEP_VETOED "d0c1c4f4b4d64a0b8f4a3f0c3a5e9b17"
 /* The host has slept, or was about to, and not everything could be brought back. */
 #define MESSAGE_ID_SLEEP_FAILED "5b7e2a9c61f84d0e9d3c7a4e8f1b6c25"
+/* A program in /etc/gpuptd/hooks.d has failed, and what it was told of was done, or undone, all the same. */
+#define MESSAGE_ID_HOOK_FAILED "8f0c5d1e6a2b4c7792d34e5fa1b06c3d"
 /* Somebody else has bound, unbound, added or removed a function of a GPU. */
 #define MESSAGE_ID_GPU_CHANGED "86e85a89b04243ad830175af89e1a30e"

@@ -20,6 +20,7 @@ void plan_case_free(PlanCase *c) {
         saved_done(&c->record);
         strv_free(c->units);
         strv_free(c->modules);
+        strv_free(c->hooks);
         holders_free(c->holders);
         plan_options_done(&c->options);
         g_free(c);
@@ -105,6 +106,7 @@ int plan_case_try(PlanCase *c, Operation operation, Plan **ret, char **ret_messa
         c->input.record = c->has_record ? &c->record : NULL;
         c->input.units = c->units;
         c->input.modules = c->modules;
+        c->input.hooks = c->hooks;
         c->input.holders = c->holders;
         return plan_build(&c->input, operation, &c->options, ret, ret_message);
 }

@@ -19,6 +19,7 @@ typedef struct PlanCase {
         Saved record;       /* used if has_record */
         bool has_record;
         char **units, **modules;
+        char **hooks;       /* that are told; NULL: none */
         Holders *holders;   /* NULL: no census */
         PlanInput input;
         PlanOptions options;

@@ -375,6 +375,9 @@ int model_run(Model *m, const Step *s, Saved *saved) {
         case VERB_XORG_FILES:
                 model_set(m, streq(s->arguments[0], "host") ? "" : "away", "xorg");
                 return 0;
+        case VERB_HOOK:
+                model_set(m, streq(s->arguments[HOOK_WHEN], "pre") ? s->arguments[HOOK_ACT] : "", "hook %s", s->target);
+                return 0;
         case VERB_REMOVE:
                 go(m, s->target);
                 return 0;

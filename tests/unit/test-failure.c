@@ -34,6 +34,8 @@ static void test_names(void) {
                 { VERB_BIND, -EBUSY, GPUPT_ERROR_IN_USE, "virtual machine" },
                 { VERB_BIND, -EINVAL, GPUPT_ERROR_FAILED, "kernel log" },
                 { VERB_WAIT_DRM, -ETIMEDOUT, GPUPT_ERROR_TIMEOUT, "no display device" },
+                { VERB_HOOK, -ECHILD, GPUPT_ERROR_FAILED, "OnError=" },
+                { VERB_HOOK, -ETIMEDOUT, GPUPT_ERROR_TIMEOUT, "TimeoutSec=" },
                 { VERB_VERIFY, -EIO, GPUPT_ERROR_FAILED, "journalctl" },
                 { VERB_OVERRIDE, -ECANCELED, GPUPT_ERROR_CANCELLED, "was cancelled" },
         };

@@ -21,6 +21,7 @@ typedef struct Scenario {
         const char *before;     /* BeforeVfio= */
         bool desktop;           /* whose display manager runs, and has the card */
         bool compositors;       /* AskCompositors= */
+        bool hooks;             /* there are two that are told */
 } Scenario;
 
 static const Scenario scenarios[] = {
@@ -49,6 +50,9 @@ static const Scenario scenarios[] = {
         { "desktop-compositors", build_desktop, DESKTOP, .compositors = true },
         { "apu-compositors", build_apu, APU, .compositors = true, .access = true },
         { "other-twin", build_twins, OTHER_TWIN, .nvidia = true },
+        { "laptop-hooks", build_laptop, LAPTOP, .hooks = true },
+        { "pair-hooks", build_pair, PAIR, .nvidia = true, .unit_runs = true, .with_vfio = PAIR, .hooks = true },
+        { "desktop-hooks", build_desktop, DESKTOP, .desktop = true, .hooks = true },
 };
 
 /* How far the last step of a prefix came. */
@@ -72,6 +76,10 @@ static PlanCase *make_case(const Scenario *s) {
         }
         if (s->compositors)
                 plan_case_compositors(c);
+        if (s->hooks) {
+                build_strv(&c->hooks, "10-first");
+                build_strv(&c->hooks, "20-second");
+        }
         if (s->only)
                 build_strv(&c->options.functions, s->only);
         if (s->with_vfio)
@@ -423,10 +431,11 @@ static bool has_no_undo(Verb v) {
 
 /* Everything else that changes something has an undo. */
 static void test_every_verb(void) {
-        static const char *const arguments[] = { "x", "y", NULL };
+        static const char *const others[] = { "x", "y", NULL }, *const hook[] = { "pre", "detach", "", "detach", "", "0000:01:00.0", NULL };
 
         for (Verb v = 0; v < _VERB_MAX; v++) {
                 _cleanup_(plan_freep) Plan *p = plan_new(OPERATION_DETACH), *undo = NULL;
+                const char *const *arguments = v == VERB_HOOK ? hook : others;
                 Saved saved = {};
 
                 g_assert_cmpint(plan_add(p, v, "0000:01:00.0", (char *const *) arguments), ==, 0);
