@@ -96,19 +96,24 @@ static void test_plan(void) {
         assert_log(s, "%s", "");
 }
 
+static const JobEnd *phase(Scene *s, const char *vm, const char *name) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        const char *job;
+
+        g_assert_cmpint(sd_bus_call_method(s->caller, GPUPT_BUS_NAME, gpu_path(s, CARD), GPUPT_GPU_INTERFACE, "VmPhase", NULL, &reply,
+                                           "sssa{sv}", "libvirt", vm, name, 0),
+                        >=, 0);
+        g_assert_cmpint(sd_bus_message_read(reply, "o", &job), >=, 0);
+        return job_wait(s, job);
+}
+
 /* The VM is named; what its manager wrote into the name cannot harm a script. After its stop the card does not change hands. */
 static void test_phase(void) {
         g_autoptr(Scene) s = hook_scene(LATE);
-        const char *job, *phases[] = { "pre-start", "post-start", "pre-stop", "post-stop" };
+        const char *phases[] = { "pre-start", "post-start", "pre-stop", "post-stop" };
 
         for (size_t i = 0; i < ELEMENTSOF(phases); i++) {
-                _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-
-                g_assert_cmpint(sd_bus_call_method(s->caller, GPUPT_BUS_NAME, gpu_path(s, CARD), GPUPT_GPU_INTERFACE, "VmPhase", NULL,
-                                                   &reply, "sssa{sv}", "libvirt", "win (10) $(x)", phases[i], 0),
-                                >=, 0);
-                g_assert_cmpint(sd_bus_message_read(reply, "o", &job), >=, 0);
-                assert_end(s, job_wait(s, job), "done", "");
+                assert_end(s, phase(s, "win (10) $(x)", phases[i]), "done", "");
                 if (i == 0) {
                         assert_log(s, "10-a pre detach, 20-b pre detach, 10-a post detach done, 20-b post detach done");
                         g_assert_cmpstr(hook_environment(s, "10-a", "post-detach"), ==,
@@ -131,6 +136,34 @@ static void test_reset(void) {
         wait_state(s, CARD, "detached");
         assert_end(s, attach(s, CARD, ""), "done", "");
         assert_as_at_first(s);
+}
+
+static void take_off_the_bus(Scene *s) {
+        g_assert_cmpint(sim_write(s->m, "bus/pci/devices/" AUDIO "/remove", "1"), ==, 0);
+        g_assert_cmpint(sim_write(s->m, "bus/pci/devices/" CARD "/remove", "1"), ==, 0);
+        wait_state(s, CARD, "absent");
+}
+
+/* The kernel gives it to the host's driver when it is found again: to take it from that again is not what hooks are told of. */
+static void test_comes_back(void) {
+        g_autoptr(Scene) s = hook_scene(LATE);
+
+        move_to(s, "attach");
+        take_off_the_bus(s);
+        assert_end(s, run_job(s, "Recover", CARD, ""), "done", "");
+        assert_log(s, "%s", "");
+        wait_state(s, CARD, "detached");
+        take_off_the_bus(s);
+        assert_end(s, phase(s, "win10", "pre-start"), "done", "");
+        assert_log(s, "%s", "");
+        assert_end(s, attach(s, CARD, ""), "done", "");
+        (void) hook_log(s);
+        assert_as_at_first(s);
+
+        /* But one that the host had. */
+        take_off_the_bus(s);
+        assert_end(s, phase(s, "win10", "pre-start"), "done", "");
+        assert_log(s, "10-a pre detach, 20-b pre detach, 10-a post detach done, 20-b post detach done");
 }
 
 /* ---- what they answer ---- */
@@ -435,6 +468,7 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/hooks/plan", test_plan);
         g_test_add_func("/hooks/phase", test_phase);
         g_test_add_func("/hooks/reset", test_reset);
+        g_test_add_func("/hooks/comes-back", test_comes_back);
         for (size_t i = 0; i < ELEMENTSOF(events); i++) {
                 add("fails", events + i, test_fails);
                 add("hangs", events + i, test_hangs);
