@@ -263,6 +263,7 @@ static int print_sleep(const Options *o, json_object *sleep) {
                 r = print_gpus(o, json_array(sleep, "gpus"));
         if (r < 0)
                 return r;
+        page_list("Hooks", COLOR_YELLOW, json_array(sleep, "hook-failures"));
         page_dict("Last failure", json_dict(sleep, "suspend-stats"));
         if (o->quiet)
                 return 0;

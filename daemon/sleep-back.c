@@ -386,6 +386,8 @@ static void count(Sleep *s) {
 }
 
 void sleep_back_drive(Sleep *s) {
+        if (!sleep_hooks_tell(s, SLEEP_TELLING_PRE_RESUME))
+                return;
         if (s->back == BACK_WAIT)
                 begin_scan(s);
         if (s->back == BACK_CARDS && bring_cards(s))
@@ -393,7 +395,7 @@ void sleep_back_drive(Sleep *s) {
         if (s->back == BACK_VMS && bring_vms(s))
                 s->back = BACK_EVIDENCE;
         count(s);
-        if (s->back == BACK_EVIDENCE && sleep_evidence_take(s)) {
+        if (s->back == BACK_EVIDENCE && sleep_hooks_tell(s, SLEEP_TELLING_POST_RESUME) && sleep_evidence_take(s)) {
                 s->back = BACK_DONE;
                 sleep_over(s);
         }

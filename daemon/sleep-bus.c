@@ -222,6 +222,7 @@ static void write_last_sleep(Sink *s, const SleepRecord *record) {
                         sink_entry_u64(s, "asleep", record->asleep_usec);
                 write_vms(s, record);
                 write_cards(s, record);
+                sink_entry_strv(s, "hook-failures", record->hook_failures);
                 sink_entry_strv(s, "kernel-lines", record->kernel_lines);
                 sink_entry_bool(s, "kernel-lines-more", record->kernel_more);
                 write_statistics(s, record);

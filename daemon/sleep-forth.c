@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /* sleep-forth: the way into the sleep. First everything is looked at, and every VM asked, without touching
- * anything; then, if nothing speaks against it, the VMs go to their sleep, and after them the cards that they
+ * anything; then, if nothing speaks against it, hooks are asked, the VMs go to their sleep, and after them the cards that they
  * have let go of. */
 
 #include "sleep-internal.h"
@@ -336,7 +336,7 @@ bool sleep_forth_is_quiet(const Sleep *s) {
         LIST_FOREACH(vms, w, s->vms)
                 if (w->step == VM_STEP_ACT && w->busy)
                         return false;
-        return true;
+        return !s->hook;
 }
 
 static void count(Sleep *s) {
@@ -367,11 +367,13 @@ static bool go_on(Sleep *s) {
                 if (sleep_vms_begin(s) < 0)
                         sleep_veto(s, "", GPUPT_ERROR_FAILED, "What is to be done could not be written down.");
         }
-        if (!sleep_vms_act(s))
+        if (s->record->vetoed || s->calling_off)
+                return true;
+        if (!sleep_hooks_tell(s, SLEEP_TELLING_PRE_SLEEP) || !sleep_vms_act(s))
                 return false;
         if (s->record->vetoed || s->calling_off)
                 return true;
-        return move_cards(s);
+        return move_cards(s) && sleep_hooks_tell(s, SLEEP_TELLING_POST_SLEEP);
 }
 
 void sleep_forth_drive(Sleep *s) {

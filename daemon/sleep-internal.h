@@ -3,13 +3,14 @@
 
 /* sleep-internal: what the files of the coordinator share. sleep.c has the cycles, their doors and who waits for
  * them; sleep-forth.c the way into the sleep, sleep-vm.c what is asked of VMs on it, sleep-back.c the way out;
- * sleep-evidence.c what the kernel had to say. Nobody else includes this.
+ * sleep-hooks.c what hooks are told of both; sleep-evidence.c what the kernel had to say. Nobody else includes this.
  *
  * All of it is driven by levels: whatever has ended calls sleep_poke(), and sleep_drive() looks at how far
  * everything is and begins what can be begun. */
 
 #include <time.h>
 
+#include "hook-run.h"
 #include "inhibitor.h"
 #include "question.h"
 #include "sleep-archive.h"
@@ -105,6 +106,7 @@ struct Sleep {
         bool taken_up;
         void (*on_taken_up)(Manager *m);
         SleepGate *gate;     /* being asked */
+        HookRun *hook;       /* being told */
         bool delay_held;     /* logind waits for us, as far as it has granted that */
         bool vm_lock, lid_lock;
 
@@ -199,6 +201,11 @@ void sleep_vms_free(Sleep *s);
 void sleep_back_begin(Sleep *s);
 void sleep_back_drive(Sleep *s);
 void sleep_back_done(Sleep *s);
+
+/* ---- sleep-hooks.c ---- */
+/* Tells the next one of those that are to be told. True once there is none, also where they have been told of what comes after that;
+ * a hook is running while s->hook. */
+bool sleep_hooks_tell(Sleep *s, SleepTelling telling);
 
 /* ---- sleep-evidence.c ---- */
 /* What the kernel has said since it began. True once it is in the record. */

@@ -106,6 +106,11 @@ static void take_up_old_boot(Sleep *s) {
                 (void) free_and_strdup(&s->record->cards[i].message,
                                        "The host was started anew: it is where the start has put it.");
         }
+        if (s->record->hooks.call > 0) {
+                /* Its unit went with that boot. */
+                s->record->hooks.call = 0;
+                s->record->hooks.done++;
+        }
         sleep_start_clocks(s->record);
         s->begun = s->record->cycle.id = ++s->cycles.last_id;
         (void) boot_id(s->record->boot);

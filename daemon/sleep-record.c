@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 
+#include "hooks.h"
 #include "util/address.h"
 #include "util/words.h"
 
@@ -18,6 +19,13 @@ static const char *const sleep_stage_table[_SLEEP_STAGE_MAX] = {
         [SLEEP_STAGE_LEFT] = "left",
 };
 
+static const char *const sleep_telling_table[_SLEEP_TELLING_MAX] = {
+        [SLEEP_TELLING_NOTHING] = "nothing",       [SLEEP_TELLING_PRE_SLEEP] = "pre-sleep",
+        [SLEEP_TELLING_POST_SLEEP] = "post-sleep", [SLEEP_TELLING_PRE_RESUME] = "pre-resume",
+        [SLEEP_TELLING_POST_RESUME] = "post-resume",
+};
+
+DEFINE_STRING_TABLE(sleep_telling, SleepTelling);
 DEFINE_STRING_TABLE(sleep_phase, SleepPhase);
 DEFINE_STRING_TABLE(sleep_stage, SleepStage);
 
@@ -63,6 +71,8 @@ SleepRecord *sleep_record_free(SleepRecord *s) {
         free(s->vms);
         free(s->cards);
         free(s->statistics);
+        strv_free(s->hooks.names);
+        strv_free(s->hook_failures);
         strv_free(s->kernel_lines);
         free(s->operation);
         free(s->veto_gpu);
@@ -134,6 +144,17 @@ int sleep_record_add_statistic(SleepRecord *s, const char *name, const char *val
                 return -ENOMEM;
         list[s->n_statistics++] = (SleepStatistic) { TAKE_PTR(n), TAKE_PTR(v) };
         return 0;
+}
+
+int sleep_record_add_hook_failure(SleepRecord *s, const char *text) {
+        return strv_length(s->hook_failures) >= SLEEP_HOOK_FAILURES_MAX ? 0 : strv_extend(&s->hook_failures, text);
+}
+
+void sleep_record_keep_told(SleepRecord *s) {
+        SleepHooks *h = &s->hooks;
+
+        for (size_t i = strv_length(h->names); i > h->done; i--)
+                h->names[i - 1] = (free(h->names[i - 1]), NULL);
 }
 
 SleepCard *sleep_record_find_card(const SleepRecord *s, const char *address) {
@@ -231,6 +252,19 @@ static void write_card(const SleepCard *c, FILE *f) {
         write_list(f, (const char *const[]) { "card-vfio", c->address, c->driver, uid, NULL }, c->functions);
 }
 
+static void write_hooks(const SleepRecord *s, FILE *f) {
+        char done[16], call[16];
+        Text text;
+
+        (void) snprintf(done, sizeof(done), "%u", s->hooks.done);
+        (void) snprintf(call, sizeof(call), "%u", s->hooks.call);
+        if (strv_length(s->hooks.names) > 0)
+                write_list(f, (const char *const[]) { "hooks", sleep_telling_to_string(s->hooks.telling), done, call, NULL },
+                           s->hooks.names);
+        for (char **l = s->hook_failures; l && *l; l++)
+                words_write(f, "hook-failed", fit(text, *l), NULL);
+}
+
 void sleep_record_write(const SleepRecord *s, FILE *f) {
         Text text;
 
@@ -250,6 +284,7 @@ void sleep_record_write(const SleepRecord *s, FILE *f) {
                 write_vm(s->vms + i, f);
         for (size_t i = 0; i < s->n_cards; i++)
                 write_card(s->cards + i, f);
+        write_hooks(s, f);
         for (char **l = s->kernel_lines; l && *l; l++)
                 words_write(f, "kernel", fit(text, *l), NULL);
         if (s->kernel_more)
@@ -380,6 +415,24 @@ static int read_veto(SleepRecord *s, char *const *w) {
         return s->vetoed ? -EBADMSG : sleep_record_veto(s, w[1], w[2], w[3]);
 }
 
+static int read_hooks(SleepRecord *s, char *const *w) {
+        SleepHooks *h = &s->hooks;
+        size_t n = strv_length(w + 4);
+        int r = 0;
+
+        h->telling = sleep_telling_from_string(w[1]);
+        if (h->names || h->telling <= SLEEP_TELLING_NOTHING || n > HOOKS_MAX || read_unsigned(w[2], &h->done) < 0 || read_unsigned(w[3], &h->call) < 0 ||
+            h->done > n || (h->call > 0 && h->done == n))
+                return -EBADMSG;
+        for (char *const *name = w + 4; *name && r >= 0; name++)
+                r = hook_name_valid(*name) ? strv_extend(&h->names, *name) : -EBADMSG;
+        return r;
+}
+
+static int read_hook_failed(SleepRecord *s, char *const *w) {
+        return strv_length(s->hook_failures) >= SLEEP_HOOK_FAILURES_MAX ? -EBADMSG : sleep_record_add_hook_failure(s, w[1]);
+}
+
 static int read_kernel(SleepRecord *s, char *const *w) {
         return strv_length(s->kernel_lines) >= SLEEP_KERNEL_LINES_MAX ? -EBADMSG : strv_extend(&s->kernel_lines, w[1]);
 }
@@ -416,6 +469,8 @@ static const struct {
         { "vm", 10, MORE, read_vm },
         { "card", 9, ANY, read_card },
         { "card-vfio", 4, MORE, read_card_vfio },
+        { "hooks", 5, MORE, read_hooks },
+        { "hook-failed", 2, ANY, read_hook_failed },
         { "kernel", 2, ANY, read_kernel },
         { "kernel-more", 1, ANY, read_kernel_more },
         { "statistic", 3, ANY, read_statistic },

@@ -18,6 +18,8 @@
  *      vm ADAPTER ID NAME PID POLICY ACTION STAGE CALL MESSAGE [GPU…]
  *      card ADDRESS IDENTITY BEFORE ACTION STAGE AFTER HEALTH MESSAGE
  *      card-vfio ADDRESS DRIVER UID [FUNCTION…]   how the card was with VFIO; UID "" if nobody was given access
+ *      hooks TELLING DONE CALL NAME…         who is told of it; absent where nobody is
+ *      hook-failed TEXT                      what went wrong with one of them, where that changed nothing
  *      kernel TEXT                           a line of the kernel's log; "kernel-more" if there were more
  *      statistic NAME VALUE                  of /sys/power/suspend_stats
  *      end
@@ -51,6 +53,18 @@ typedef enum SleepStage {
         _SLEEP_STAGE_INVALID = -EINVAL,
 } SleepStage;
 
+/* What hooks are told last, in this order. */
+typedef enum SleepTelling {
+        SLEEP_TELLING_NOTHING,
+        SLEEP_TELLING_PRE_SLEEP,   /* it is about to be prepared */
+        SLEEP_TELLING_POST_SLEEP,  /* it is prepared */
+        SLEEP_TELLING_PRE_RESUME,  /* the host has woken, or stays awake */
+        SLEEP_TELLING_POST_RESUME, /* all is back */
+        _SLEEP_TELLING_MAX,
+        _SLEEP_TELLING_INVALID = -EINVAL,
+} SleepTelling;
+
+DECLARE_STRING_TABLE(sleep_telling, SleepTelling);
 DECLARE_STRING_TABLE(sleep_phase, SleepPhase);
 DECLARE_STRING_TABLE(sleep_stage, SleepStage);
 
@@ -62,6 +76,7 @@ bool sleep_stage_is_owed(SleepStage s) _const_;
 #define SLEEP_CARDS_MAX 64U
 #define SLEEP_KERNEL_LINES_MAX 200U
 #define SLEEP_STATISTICS_MAX 32U
+#define SLEEP_HOOK_FAILURES_MAX 128U
 /* Of messages and names; what is longer is cut when it is written. Two of them fit into a line of words, also
  * where every byte is escaped. */
 #define SLEEP_TEXT_MAX 1500U
@@ -91,6 +106,13 @@ typedef struct SleepCard {
         uint32_t access_uid;
 } SleepCard;
 
+typedef struct SleepHooks {
+        SleepTelling telling;
+        unsigned done; /* of them have been told that */
+        unsigned call; /* number of the unit of the next one, who is being told; 0: it was not begun */
+        char **names;  /* who is told that the host is about to sleep; later, who has been */
+} SleepHooks;
+
 typedef struct SleepStatistic {
         char *name, *value;
 } SleepStatistic;
@@ -109,6 +131,8 @@ typedef struct SleepRecord {
         size_t n_vms;
         SleepCard *cards;
         size_t n_cards;
+        SleepHooks hooks;
+        char **hook_failures;
         char **kernel_lines;
         bool kernel_more;
         SleepStatistic *statistics;
@@ -124,6 +148,10 @@ int sleep_record_add_vm(SleepRecord *s, const char *adapter, const char *id, con
                         SleepVm **ret);
 int sleep_record_add_card(SleepRecord *s, const char *address, const char *identity, SleepCard **ret);
 int sleep_record_add_statistic(SleepRecord *s, const char *name, const char *value);
+/* Past the limit there is no more than that there were many. */
+int sleep_record_add_hook_failure(SleepRecord *s, const char *text);
+/* From now on the hooks are those that have been told. */
+void sleep_record_keep_told(SleepRecord *s);
 SleepCard *sleep_record_find_card(const SleepRecord *s, const char *address);
 /* The first veto stays. */
 int sleep_record_veto(SleepRecord *s, const char *gpu, const char *error, const char *reason);

@@ -594,6 +594,7 @@ Sleep *sleep_free(Sleep *s) {
         sleep_back_done(s);
         sleep_forth_done(s);
         sleep_gate_free(s->gate);
+        hook_run_free(s->hook);
         s->m->host_job = NULL;
         sleep_job_free(s->job);
         sleep_record_free(s->record);

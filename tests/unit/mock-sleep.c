@@ -32,7 +32,8 @@ static int append_gpus(sd_bus_message *reply) {
 }
 
 static int append_kernel(sd_bus_message *reply) {
-        return sd_bus_message_append(reply, "{sv}{sv}",
+        return sd_bus_message_append(reply, "{sv}{sv}{sv}",
+                                     "hook-failures", "as", 1, "the hook 10-a has failed (post sleep): 10-a ended with status 1",
                                      "kernel-lines", "as", 2, "vfio-pci 0000:08:00.0: Unable to change power state from "
                                      "D3cold to D0, device inaccessible", "PM: \033suspend exit",
                                      "kernel-lines-more", "b", 1);

@@ -331,6 +331,7 @@ static void test_report(Fixture *f, gconstpointer data) {
                         "              0000:01:00.0 assigned keep   restored assigned    ok\n"
                         "              0000:08:00.0 detached host   failed   unreachable dead\n"
                         "              0000:08:00.0: It does not answer.\n"
+                        "       Hooks: the hook 10-a has failed (post sleep): 10-a ended with status 1\n"
                         "      Kernel: vfio-pci 0000:08:00.0: Unable to change power state from D3cold to D0, device inaccessible\n"
                         "              PM: \\033suspend exit\n"
                         "              There is more of it in the journal, see 'journalctl -k'.\n");

@@ -85,6 +85,10 @@ static SleepRecord *make_record(void) {
         c->access = true;
         c->access_uid = 0;
         (void) add_card(s, "10000:02:00.0");
+        s->hooks = (SleepHooks) { .telling = SLEEP_TELLING_PRE_RESUME, .done = 1, .call = 7 };
+        extend(&s->hooks.names, "10-lights");
+        extend(&s->hooks.names, "20.ollama_x");
+        extend(&s->hook_failures, "the hook 10-lights has failed: \"no\"");
         extend(&s->kernel_lines, "PM: suspend entry (deep)");
         extend(&s->kernel_lines, "");
         extend(&s->kernel_lines, "\\x20 end");
@@ -166,10 +170,51 @@ static void test_round_trip(void) {
         g_assert_cmpint(c->after, <, 0);
         g_assert_false(c->access);
         g_assert_null(sleep_record_find_card(read, "0000:03:00.0"));
+        g_assert_cmpint(read->hooks.telling, ==, SLEEP_TELLING_PRE_RESUME);
+        g_assert_cmpuint(read->hooks.done, ==, 1);
+        g_assert_cmpuint(read->hooks.call, ==, 7);
+        g_assert_cmpuint(strv_length(read->hooks.names), ==, 2);
+        g_assert_cmpstr(read->hooks.names[1], ==, "20.ollama_x");
+        g_assert_cmpuint(strv_length(read->hook_failures), ==, 1);
         g_assert_cmpuint(strv_length(read->kernel_lines), ==, 3);
         g_assert_cmpstr(read->kernel_lines[2], ==, "\\x20 end");
         g_assert_true(read->kernel_more);
         g_assert_cmpstr(read->statistics[1].value, ==, "");
+}
+
+/* Who was begun with is told of the rest; who comes after him is not. */
+static void test_keep_told(void) {
+        _cleanup_(sleep_record_freep) SleepRecord *s = make_record();
+
+        sleep_record_keep_told(s);
+        g_assert_cmpuint(strv_length(s->hooks.names), ==, 1);
+        g_assert_cmpstr(s->hooks.names[0], ==, "10-lights");
+        s->hooks.done = 0;
+        sleep_record_keep_told(s);
+        g_assert_cmpuint(strv_length(s->hooks.names), ==, 0);
+        sleep_record_keep_told(s);
+}
+
+/* A file that is not ours names no program, and no more of them than there may be. */
+static void test_bad_hooks(void) {
+        static const char *const lines[] = {
+                "hooks pre-sleep 0 0",         "hooks nothing 0 0 a",      "hooks pre-sleep 2 0 a",  "hooks pre-sleep 1 3 a",
+                "hooks pre-sleep 0 0 ../a",    "hooks pre-sleep 0 0 .a",   "hooks pre-sleep -1 0 a", "hooks sleep 0 0 a",
+                "hooks pre-sleep 0 0 a\nhooks pre-sleep 0 0 a", "hook-failed",
+        };
+        _cleanup_(sleep_record_freep) SleepRecord *bare = make_bare();
+        _cleanup_free_ char *text = NULL;
+        size_t size;
+
+        text = text_of(bare, &size);
+        for (size_t i = 0; i <= ELEMENTSOF(lines); i++) {
+                g_autofree char *with = g_strdup_printf("%.*s%s\nend\n", (int) (size - strlen("end\n")), text,
+                                                        i < ELEMENTSOF(lines) ? lines[i] : "hooks pre-sleep 0 3 a b");
+                _cleanup_(sleep_record_freep) SleepRecord *read = NULL;
+
+                g_test_message("%s", with);
+                g_assert_cmpint(sleep_record_read(with, strlen(with), &read), ==, i < ELEMENTSOF(lines) ? -EBADMSG : 0);
+        }
 }
 
 /* Each word of each table, and nothing else. */
@@ -521,6 +566,8 @@ static void test_first_veto(void) {
 int main(int argc, char *argv[]) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/sleep-record/round-trip", test_round_trip);
+        g_test_add_func("/sleep-record/keep-told", test_keep_told);
+        g_test_add_func("/sleep-record/bad-hooks", test_bad_hooks);
         g_test_add_func("/sleep-record/every-word", test_every_word);
         g_test_add_func("/sleep-record/truncated", test_truncated);
         g_test_add_func("/sleep-record/mutated", test_mutated);
