@@ -104,6 +104,7 @@ static int make_findings(const CheckCall *c, const SurveyResult *result, Finding
         size_t n = 0, n_vms = 0;
         int r;
 
+        (void) host_find_hooks(c->manager->host);
         gpus = collect_gpus(c->manager, &n);
         r = gpus ? vm_survey_findings(c->vms, &vms, &n_vms) : -ENOMEM;
         if (r < 0)
@@ -119,6 +120,8 @@ static int make_findings(const CheckCall *c, const SurveyResult *result, Finding
                 .defaults = c->manager->host->defaults,
                 .off = c->manager->host->off,
                 .caller = c->caller,
+                .hooks = c->manager->host->hooks,
+                .hook_warnings = c->manager->host->hook_warnings,
                 .gate = c->manager->host->config->gate,
                 .freezer = c->freezes,
                 .vms = vms,

@@ -455,7 +455,22 @@ static void check_vendor_reset(Check *c) {
               "vendor-reset is loaded, and none of the GPUs is in its table");
 }
 
+static void check_hooks(Check *c) {
+        _cleanup_free_ char *names = NULL;
+
+        for (char *const *w = c->in->hook_warnings; w && *w; w++)
+                found(c, "software.hooks", FINDING_WARN, hintf("See WHICH FILES ARE HOOKS in gpuptd.hooks(7)."), "%s", *w);
+        if (strv_length(c->in->hooks) == 0)
+                return;
+        names = join_list(c->in->hooks, ", ");
+        if (names)
+                found(c, "software.hooks", FINDING_OK, NULL, "Told when a card moves or the host sleeps: %s", names);
+        else
+                c->out->out_of_memory = true;
+}
+
 void check_software(Check *c) {
+        check_hooks(c);
         if (!c->in->survey)
                 return;
         check_blacklists(c);

@@ -82,6 +82,8 @@ typedef struct FindingsInput {
         const Defaults *defaults; /* what was said of cards, those that are not there included; NULL: not known */
         bool off;                 /* gpuptd=off */
         FindingsCaller caller;
+        char *const *hooks;         /* names of those that are told; NULL: there are none */
+        char *const *hook_warnings; /* sentences about those that are not */
         bool gate;              /* the configuration wants the host to wait for gpuptd */
         FindingsFreezer freezer;
         const FindingsVm *vms;

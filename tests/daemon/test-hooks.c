@@ -423,6 +423,37 @@ static void test_strangers(void) {
         g_assert_cmpint(chmod(HOOKS, 0755), ==, 0);
 }
 
+/* ID, result and summary of what Check() says of hooks, a line each. */
+static const char *check_hooks(Scene *s) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        const char *id, *result, *summary, *hint;
+        GString *out = g_string_new("");
+
+        g_assert_cmpint(sd_bus_call_method(s->caller, GPUPT_BUS_NAME, GPUPT_OBJECT_PATH, GPUPT_MANAGER_INTERFACE, "Check", NULL, &reply,
+                                           NULL),
+                        >=, 0);
+        g_assert_cmpint(sd_bus_message_enter_container(reply, 'a', "(ssss)"), >=, 0);
+        while (sd_bus_message_read(reply, "(ssss)", &id, &result, &summary, &hint) > 0)
+                if (g_str_equal(id, "software.hooks"))
+                        g_string_append_printf(out, "%s %s%s%s\n", result, summary, *hint ? " " : "", hint);
+        g_ptr_array_add(s->strings, out->str);
+        return g_string_free(out, false);
+}
+
+static void test_check(void) {
+        g_autoptr(Scene) s = scene_new("desktop", NULL);
+
+        g_assert_cmpstr(check_hooks(s), ==, "");
+        hook_put("20-b");
+        hook_put("10-a");
+        hook_put("30-c");
+        hook_chmod("30-c", 0757);
+        g_assert_cmpstr(check_hooks(s), ==,
+                        "warn " HOOKS "/30-c is not run as a hook: others than its owner may write to it. "
+                        "See WHICH FILES ARE HOOKS in gpuptd.hooks(7).\n"
+                        "ok Told when a card moves or the host sleeps: 10-a, 20-b\n");
+}
+
 /* Between the plan and its turn a hook goes, or comes into other hands. */
 static void test_changed(void) {
         static const struct {
@@ -483,6 +514,7 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/hooks/opened", test_opened);
         g_test_add_func("/hooks/cancel", test_cancel);
         g_test_add_func("/hooks/strangers", test_strangers);
+        g_test_add_func("/hooks/check", test_check);
         g_test_add_func("/hooks/changed", test_changed);
         return g_test_run();
 }

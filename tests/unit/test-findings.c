@@ -31,6 +31,7 @@ typedef struct Case {
         bool no_gate;
         SleepPolicy sleep; /* of every card */
         FindingsFreezer freezer;
+        char *const *hooks, *const *hook_warnings;
         FindingsVm vm;     /* that has the first card, if it has a name */
         Findings *findings;
 } Case;
@@ -85,6 +86,8 @@ static void look(Case *c) {
                 .gpus = c->gpus,
                 .n_gpus = c->n_gpus,
                 .caller = c->caller,
+                .hooks = c->hooks,
+                .hook_warnings = c->hook_warnings,
                 .gate = !c->no_gate,
                 .freezer = c->freezer,
                 .vms = &c->vm,
@@ -471,6 +474,22 @@ static void test_xorg(void) {
         assert_found(&c, "software.xorg", WARN, "/etc/a.conf:2", "");
 }
 
+static void test_hooks(void) {
+        _cleanup_(case_done) Case c = case_new(build_desktop());
+        char first[] = "10-a", second[] = "20-b", warning[] = "/etc/gpuptd/hooks.d/x is not run as a hook: it does not belong to root.";
+
+        assert_absent(&c, "software.hooks");
+        c.hooks = (char *const[]) { first, second, NULL };
+        assert_only_ok(&c, "software.hooks");
+        c.hook_warnings = (char *const[]) { warning, NULL };
+        assert_found(&c, "software.hooks", WARN, "x is not run", "gpuptd.hooks(7)");
+        assert_found(&c, "software.hooks", OK, "10-a, 20-b", "");
+        /* They are looked for by the daemon itself. */
+        (void) g_string_free(c.survey, true);
+        c.survey = NULL;
+        assert_found(&c, "software.hooks", OK, "10-a, 20-b", "");
+}
+
 /* ---- GPUs ---- */
 
 static void test_vendor_reset(void) {
@@ -741,6 +760,7 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/findings/software/conflicts", test_conflicts);
         g_test_add_func("/findings/software/virqfd", test_virqfd);
         g_test_add_func("/findings/software/xorg", test_xorg);
+        g_test_add_func("/findings/software/hooks", test_hooks);
         g_test_add_func("/findings/gpu/vendor-reset", test_vendor_reset);
         g_test_add_func("/findings/gpu/group", test_group);
         g_test_add_func("/findings/gpu/reserved", test_reserved);
