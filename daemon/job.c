@@ -533,6 +533,14 @@ static void come_back_from_look(Job *j, JobStage stage) {
         job_refuse(j, GPUPT_ERROR_STUCK, "A kernel call had not returned in its time.");
 }
 
+static void note_slow(const Job *j) {
+        const Step *step = job_current_step(j);
+        bool kernel = verb_info(step->verb)->executor == EXECUTOR_WORKER;
+
+        job_log(j, LOG_WARNING, NULL, step,
+                kernel ? "a step takes longer than usual, waiting for the kernel" : "a step takes longer than usual");
+}
+
 static void on_run(const RunResult *result, void *userdata) {
         Job *j = ASSERT_PTR(userdata);
         _cleanup_free_ char *text = NULL;
@@ -542,11 +550,7 @@ static void on_run(const RunResult *result, void *userdata) {
 
         stage = j->stage != STAGE_OVER ? j->stage : j->stuck_in;
         if (result->event == RUN_SLOW) {
-                step = job_current_step(j);
-                job_log(j, LOG_WARNING, NULL, step,
-                        verb_info(step->verb)->executor == EXECUTOR_WORKER
-                                ? "a step takes longer than usual, waiting for the kernel"
-                                : "a step takes longer than usual");
+                note_slow(j);
                 return;
         }
         if (result->event == RUN_WAITS) {

@@ -22,10 +22,14 @@ static const struct {
 
 /* ---- its end ---- */
 
-/* A battery that is about to be empty is kept from nothing; and what is being taken back anyway is not refused. */
+/* A battery that is about to be empty is kept from nothing, and a laptop that runs on it is not kept awake in its bag, where logind would ask again
+ * for ever. What is being taken back anyway is not refused. */
 static bool may_refuse(const Sleep *s) {
+        const PowerSituation *power = &s->power;
+        bool hot = s->power_known && (power->battery_critical || (power->lid_closed && power->on_battery));
+
         return s->record->hooks.telling == SLEEP_TELLING_PRE_SLEEP && s->record->phase == SLEEP_PREPARING && !s->calling_off &&
-               s->m->host->config->hook_on_error == HOOK_ERROR_REFUSE && !(s->power_known && s->power.battery_critical);
+               s->m->host->config->hook_on_error == HOOK_ERROR_REFUSE && !hot;
 }
 
 static void fail(Sleep *s, const char *name, int error, const char *text) {

@@ -173,16 +173,32 @@ static void test_fails(const void *data) {
         end_vm(s, vm);
 }
 
-/* A battery that is about to be empty is kept from nothing. */
+/* Neither a battery that is about to be empty, nor a laptop in its bag is kept from its sleep. */
 static void test_battery(void) {
-        g_autoptr(Scene) s = hooked_scene(LATE, "", NULL);
+        static const struct {
+                const char *first, *second;
+                bool refused;
+        } rows[] = {
+                { "upower level=4", "login1 power=battery", false },
+                { "login1 lid=closed", "login1 power=battery", false },
+                { "login1 lid=closed", "login1 power=mains", true },
+                { "login1 lid=open", "login1 power=battery", true },
+        };
 
-        (void) sim_command(s->m, "upower level=4");
-        hook_behaves("20-b", "pre-sleep", "fail");
-        g_assert_cmpstr(gate(s, "PrepareSleep"), ==, "");
-        g_assert_cmpstr(gate(s, "FinishSleep"), ==, "");
-        assert_log(s, THERE ", " BACK);
-        assert_has(last_sleep(s, ""), "the hook 20-b has failed (pre sleep)");
+        for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+                g_autoptr(Scene) s = hooked_scene(LATE, "", NULL);
+
+                g_test_message("%s, %s", rows[i].first, rows[i].second);
+                (void) sim_command(s->m, "%s", rows[i].first);
+                (void) sim_command(s->m, "%s", rows[i].second);
+                hook_behaves("20-b", "pre-sleep", "fail");
+                g_assert_cmpstr(gate(s, "PrepareSleep"), ==, rows[i].refused ? "Failed" : "");
+                g_assert_cmpstr(gate(s, "FinishSleep"), ==, "");
+                if (rows[i].refused)
+                        continue;
+                (void) hook_log(s);
+                assert_has(last_sleep(s, ""), "the hook 20-b has failed (pre sleep)");
+        }
 }
 
 /* ---- what else comes between ---- */

@@ -4,6 +4,8 @@
 
 #include "hooks.h"
 
+#include "hook-run.h"
+
 #include <glib.h>
 #include <glib/gstdio.h>
 #include <sys/stat.h>
@@ -199,6 +201,20 @@ static void test_check(void) {
         g_assert_cmpint(hooks_check(p->root, geteuid(), "good", &reason), ==, -ENOENT);
 }
 
+/* What they print may be anything; a line of the log is one line of it. */
+static void test_lines(void) {
+        const char *output = "\n \t\r\nfirst\n  second \033[1m\xc3\xa4\n\n0123456789abcdef\nlast";
+        static const char *const expected[] = { "first", "second ?[1m??", "0123456789abcde", "last" };
+        char line[16];
+
+        for (size_t i = 0; i < G_N_ELEMENTS(expected); i++) {
+                g_assert_true(hook_next_line(&output, line, sizeof(line)));
+                g_assert_cmpstr(line, ==, expected[i]);
+        }
+        g_assert_false(hook_next_line(&output, line, sizeof(line)));
+        g_assert_false(hook_next_line(&output, line, sizeof(line)));
+}
+
 int main(int argc, char *argv[]) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/hooks/none", test_none);
@@ -208,5 +224,6 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/hooks/directory", test_directory);
         g_test_add_func("/hooks/limit", test_limit);
         g_test_add_func("/hooks/check", test_check);
+        g_test_add_func("/hooks/lines", test_lines);
         return g_test_run();
 }
