@@ -124,6 +124,42 @@ static void test_phase(void) {
         assert_log(s, "%s", "");
         assert_end(s, attach(s, CARD, ""), "done", "");
         assert_as_at_first(s);
+        (void) hook_log(s);
+
+        /* Nor does a VM start that a hook refuses. */
+        hook_behaves("10-a", "pre-detach", "fail");
+        assert_end(s, phase(s, "win10", "pre-start"), "rolled-back", "Failed");
+        assert_log(s, "10-a pre detach, 10-a post detach failed");
+        assert_as_at_first(s);
+}
+
+/* For the life of a command. */
+static void test_lease(void) {
+        g_autoptr(Scene) s = hook_scene(LATE);
+        const char *job;
+        int fd = acquire(s, CARD, "", &job, NULL);
+
+        g_assert_cmpint(fd, >=, 0);
+        assert_end(s, job_wait(s, job), "done", "");
+        assert_log(s, "10-a pre detach, 20-b pre detach, 10-a post detach done, 20-b post detach done");
+        (void) close(fd);
+        wait_state(s, CARD, "host");
+        assert_log(s, "10-a pre attach, 20-b pre attach, 10-a post attach done, 20-b post attach done");
+        assert_as_at_first(s);
+}
+
+/* Nobody has asked for it but the VM, by its end. */
+static void test_after_vm(void) {
+        g_autoptr(Scene) s = scene_new("desktop", "/etc/gpuptd/card.gpu", "[Match]\nAddress=" CARD "\n[Gpu]\nAfterVm=attach\n", NULL);
+        pid_t vm;
+
+        assert_end(s, detach(s, CARD, ""), "done", "");
+        hook_put("10-a");
+        vm = vm_start(s, "win10", "/dev/vfio/15");
+        wait_state(s, CARD, "assigned");
+        sim_let_go(s->m, vm);
+        wait_state(s, CARD, "host");
+        assert_log(s, "10-a pre attach, 10-a post attach done");
 }
 
 /* A reset takes it from its driver and back, and nobody is told. */
@@ -252,6 +288,20 @@ static void test_deaf(void) {
         end = detach(s, CARD, "");
         assert_end(s, end, "rolled-back", "Failed");
         assert_has(end->message, "Everything was undone. But the hook 10-a has failed (post detach)");
+        assert_log(s, "10-a pre detach, 20-b pre detach, 20-b post detach failed, 10-a post detach failed");
+        assert_as_at_first(s);
+}
+
+/* Nor does it keep the card half-way. */
+static void test_deaf_hangs(void) {
+        g_autoptr(Scene) s = hook_scene(SOON);
+        const JobEnd *end;
+
+        hook_behaves("20-b", "pre-detach", "fail");
+        hook_behaves("20-b", "post-detach", "stay");
+        end = detach(s, CARD, "");
+        assert_end(s, end, "rolled-back", "Failed");
+        assert_has(end->message, "Everything was undone. But the hook 20-b has failed (post detach): 20-b did not end in its time");
         assert_log(s, "10-a pre detach, 20-b pre detach, 20-b post detach failed, 10-a post detach failed");
         assert_as_at_first(s);
 }
@@ -393,6 +443,24 @@ static void test_killed_again(const void *data) {
         hook_goes_on("10-a", event);
 }
 
+/* While they are told that it came to nothing. */
+static void test_killed_undoing(void) {
+        static const Event e = { "post", "detach" };
+        g_autoptr(Scene) s = hook_scene(LATE);
+        const char *job;
+
+        hook_behaves("20-b", "pre-detach", "fail");
+        hook_behaves("10-a", "post-detach", "hang");
+        job = job_start(s, "Detach", CARD, "");
+        hook_wait("10-a", "post-detach");
+        sim_daemon_kill(s->m);
+        scene_start(s);
+        hook_goes_on("10-a", "post-detach");
+        assert_end(s, job_wait(s, job), "rolled-back", "Failed");
+        assert_told(s, &e, "failed");
+        assert_as_at_first(s);
+}
+
 /* ---- who may be one ---- */
 
 static void test_strangers(void) {
@@ -498,6 +566,8 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/hooks/told", test_told);
         g_test_add_func("/hooks/plan", test_plan);
         g_test_add_func("/hooks/phase", test_phase);
+        g_test_add_func("/hooks/lease", test_lease);
+        g_test_add_func("/hooks/after-vm", test_after_vm);
         g_test_add_func("/hooks/reset", test_reset);
         g_test_add_func("/hooks/comes-back", test_comes_back);
         for (size_t i = 0; i < ELEMENTSOF(events); i++) {
@@ -509,6 +579,8 @@ int main(int argc, char *argv[]) {
                         add("continue", events + i, test_continue);
         }
         g_test_add_func("/hooks/deaf", test_deaf);
+        g_test_add_func("/hooks/deaf-hangs", test_deaf_hangs);
+        g_test_add_func("/hooks/killed-undoing", test_killed_undoing);
         g_test_add_func("/hooks/rollback", test_rollback);
         g_test_add_func("/hooks/in-use", test_in_use);
         g_test_add_func("/hooks/opened", test_opened);
