@@ -65,9 +65,15 @@ char *failure_cause(int error, const char *text) {
         return asprintf(&all, "%s%s%s", text, isempty(text) || !*cause ? "" : ": ", cause) < 0 ? NULL : all;
 }
 
+char *failure_cause_of(const Step *step, int error, const char *text) {
+        bool whole = step->verb == VERB_HOOK && (error == -ETIMEDOUT || error == -ENOENT);
+
+        return failure_cause(whole ? -ECHILD : error, text);
+}
+
 const char *failure_describe(Operation operation, const char *gpu, const Step *step, int error, const char *text,
                              char **ret) {
-        _cleanup_free_ char *cause = failure_cause(error, text);
+        _cleanup_free_ char *cause = failure_cause_of(step, error, text);
         char *message = NULL;
         size_t i = 0;
 

@@ -357,7 +357,7 @@ static bool may_fail(const Job *j, const Step *hook) {
 
 /* What went wrong with a hook, for whoever waits for the job, and for the log. */
 static void note_hook(Job *j, const Step *step, int error, const char *text) {
-        _cleanup_free_ char *cause = failure_cause(error, text), *all = NULL, *line = NULL;
+        _cleanup_free_ char *cause = failure_cause_of(step, error, text), *all = NULL, *line = NULL;
         char *const *a = step->arguments;
 
         if (asprintf(&line, "the hook %s has failed (%s %s): %s", step->target, a ? a[HOOK_WHEN] : "", a ? a[HOOK_ACT] : "", strempty(cause)) < 0 ||

@@ -59,6 +59,21 @@ static void test_names(void) {
         }
 }
 
+/* What did not end in its time has nothing to do with a connection. */
+static void test_hook(void) {
+        static const int errors[] = { -ETIMEDOUT, -ENOENT, -ECHILD };
+
+        for (size_t i = 0; i < ELEMENTSOF(errors); i++) {
+                _cleanup_free_ char *message = NULL;
+                Step s = {};
+
+                g_assert_cmpint(step_init(&s, VERB_HOOK, "10-a", NULL), ==, 0);
+                (void) failure_describe(OPERATION_DETACH, GPU, &s, errors[i], "10-a did not do it", &message);
+                g_assert_true(g_str_has_prefix(message, "The detach of " GPU " failed at 'hook 10-a': 10-a did not do it. See the hook"));
+                step_done(&s);
+        }
+}
+
 /* Every verb with every errno has a name and one sentence or more. */
 static void test_total(void) {
         for (Verb v = 0; v < _VERB_MAX; v++)
@@ -92,6 +107,7 @@ static void test_holders(void) {
 
 int main(int argc, char *argv[]) {
         g_test_init(&argc, &argv, NULL);
+        g_test_add_func("/failure/hook", test_hook);
         g_test_add_func("/failure/names", test_names);
         g_test_add_func("/failure/total", test_total);
         g_test_add_func("/failure/holders", test_holders);
