@@ -110,6 +110,8 @@ static const Setting main_settings[] = {
           .offset = offsetof(Config, hook_timeout_sec), .min = 1, .max = HOOK_TIMEOUT_MAX_SEC, .fallback = 30 },
         { "Hooks", "OnError", .parse = setting_parse_hook_error_policy,
           .offset = offsetof(Config, hook_on_error), .fallback = HOOK_ERROR_REFUSE },
+        { "Session", "DisplayTimeoutSec", .parse = setting_parse_sec,
+          .offset = offsetof(Config, display_timeout_sec), .max = DISPLAY_TIMEOUT_MAX_SEC },
         { "Sleep", "Gate", .parse = setting_parse_boolean, .offset = offsetof(Config, gate), .fallback = true },
         SLEEP_SETTINGS(Config, NOT_NOTED)
 };
@@ -137,6 +139,9 @@ static const Setting gpu_settings[] = {
         SLEEP_SETTINGS(GpuConfig, NOTED)
         { "Session", "LastDisplay", .parse = setting_parse_last_display,
           .offset = offsetof(GpuConfig, last_display), .fallback = (unsigned) _LAST_DISPLAY_INVALID },
+        { "Session", "DisplayTimeoutSec", .parse = setting_parse_sec,
+          .offset = offsetof(GpuConfig, display_timeout_sec), .max = DISPLAY_TIMEOUT_MAX_SEC,
+          .fallback = DISPLAY_TIMEOUT_INHERIT },
         { "Session", "StopUnits", .parse = setting_parse_units, .offset = offsetof(GpuConfig, stop_units) },
         { "Session", "XorgFiles", .parse = setting_parse_xorg_files, .offset = offsetof(GpuConfig, xorg_files) },
         { "Session", "AskCompositors", .parse = setting_parse_programs, .offset = offsetof(GpuConfig, ask_compositors) },
@@ -413,6 +418,8 @@ void gpu_config_inherit(GpuConfig *g, const Config *c) {
 
         if (g->last_display < 0)
                 g->last_display = c->last_display;
+        if (g->display_timeout_sec == DISPLAY_TIMEOUT_INHERIT)
+                g->display_timeout_sec = c->display_timeout_sec;
         if (!given->vm)
                 g->sleep.vm = c->sleep.vm;
         if (!given->restartable)
@@ -429,6 +436,10 @@ void gpu_config_inherit(GpuConfig *g, const Config *c) {
 
 const SleepPolicy *config_sleep_policy(const Config *c, const GpuConfig *g) {
         return g ? &g->sleep : &c->sleep;
+}
+
+unsigned config_display_timeout(const Config *c, const GpuConfig *g) {
+        return g ? g->display_timeout_sec : c->display_timeout_sec;
 }
 
 const char *config_before_vfio(const GpuConfig *g, const Function *f) {

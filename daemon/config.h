@@ -56,6 +56,9 @@ DECLARE_STRING_TABLE(last_display, LastDisplay);
 DECLARE_STRING_TABLE(desktops, Desktops);
 DECLARE_STRING_TABLE(hook_error_policy, HookErrorPolicy);
 
+#define DISPLAY_TIMEOUT_MAX_SEC 3600U
+#define DISPLAY_TIMEOUT_INHERIT UINT32_MAX
+
 /* Which keys of [Sleep] a file has. */
 typedef struct SleepKeys {
         bool vm, restartable, gpu, on_error, lid_closed, timeout_sec;
@@ -82,6 +85,7 @@ typedef struct GpuConfig {
         char **ladder, **forbid; /* [Reset] Ladder=, Forbid=: words of rung.h */
         char **stop_units;       /* [Session] StopUnits=: further units that hold the card, stopped for a detach */
         LastDisplay last_display; /* that of gpuptd.conf where the file says nothing; invalid before config_load() */
+        unsigned display_timeout_sec; /* likewise; DISPLAY_TIMEOUT_INHERIT before config_load() */
         SleepPolicy sleep;        /* likewise each of its fields; before config_load() only those of sleep_given count */
         SleepKeys sleep_given;    /* what the file itself says */
         char **xorg_files;        /* XorgFiles=: words of xorg-file.h */
@@ -97,6 +101,7 @@ typedef struct Config {
         unsigned queries_per_sender;   /* LimitQueries=: polkit questions pending, and censuses; 8 */
         unsigned leases_per_sender;    /* LimitLeases=: 8 */
         LastDisplay last_display;      /* [Session] LastDisplay= for every card without its own */
+        unsigned display_timeout_sec;  /* DisplayTimeoutSec= likewise; 0 (default): nobody watches */
         SleepPolicy sleep;             /* [Sleep] for every card without its own */
         unsigned hook_timeout_sec;     /* [Hooks] TimeoutSec=: of each call of each hook; 30 */
         HookErrorPolicy hook_on_error; /* [Hooks] OnError= */
@@ -126,6 +131,9 @@ void gpu_config_inherit(GpuConfig *g, const Config *c);
 
 /* What is done around a sleep of the host with a card that has this `.gpu` file; NULL: one that has none. */
 const SleepPolicy *config_sleep_policy(const Config *c, const GpuConfig *g);
+
+/* How long somebody may wait for a picture; 0: nobody watches. Likewise. */
+unsigned config_display_timeout(const Config *c, const GpuConfig *g);
 
 /* What BeforeVfio= says of a function: "none", "reset" or "refresh". The configuration may be NULL. */
 const char *config_before_vfio(const GpuConfig *g, const Function *f);

@@ -82,6 +82,7 @@ static void test_defaults(void) {
         g_assert_cmpuint(c->queries_per_sender, ==, 8);
         g_assert_cmpuint(c->leases_per_sender, ==, 8);
         g_assert_cmpint(c->last_display, ==, LAST_DISPLAY_PROTECT);
+        g_assert_cmpuint(c->display_timeout_sec, ==, 0);
         g_assert_cmpuint(c->n_gpus, ==, 0);
         g_assert_true(c->gate);
         g_assert_cmpuint(c->hook_timeout_sec, ==, 30);
@@ -105,6 +106,7 @@ static void test_defaults(void) {
         g_assert_cmpint(g->desktops, ==, DESKTOPS_USE);
         g_assert_null(g->xorg_files);
         g_assert_cmpint(g->last_display, ==, _LAST_DISPLAY_INVALID);
+        g_assert_cmpuint(g->display_timeout_sec, ==, DISPLAY_TIMEOUT_INHERIT);
 }
 
 static void test_main(void) {
@@ -259,6 +261,40 @@ static void test_inherit(void) {
                 g_assert_cmpuint(w.list->len, ==, strstr(cases[i].text, "maybe") ? 3 : 0);
                 gpu_config_inherit(g, c);
                 assert_sleep(config_sleep_policy(c, g), cases[i].effective);
+        }
+}
+
+/* 0 in a `.gpu` file is a word of its own: this card is not watched, whatever is said of all. */
+static void test_display_timeout(void) {
+        static const struct {
+                const char *main, *gpu;
+                unsigned effective, warnings;
+        } cases[] = {
+                { "", "", 0, 0 },
+                { "DisplayTimeoutSec=2min", "", 120, 0 },
+                { "DisplayTimeoutSec=2min", "DisplayTimeoutSec=30", 30, 0 },
+                { "DisplayTimeoutSec=2min", "DisplayTimeoutSec=0", 0, 0 },
+                { "DisplayTimeoutSec=2min", "DisplayTimeoutSec=0\nDisplayTimeoutSec=", 120, 0 },
+                { "DisplayTimeoutSec=2min\nDisplayTimeoutSec=", "DisplayTimeoutSec=1h", 3600, 0 },
+                { "DisplayTimeoutSec=3601", "", 0, 1 },
+                { "DisplayTimeoutSec=5", "DisplayTimeoutSec=infinity\nDisplayTimeoutSec=-1\nDisplayTimeoutSec=4294967295", 5, 3 },
+        };
+        _cleanup_(warnings_free) Warnings w = warnings_new();
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                g_autofree char *main_text = g_strdup_printf("[Session]\n%s\n", cases[i].main),
+                                *gpu_text = g_strdup_printf("[Match]\nVendor=10de\n[Session]\n%s\n", cases[i].gpu);
+                _cleanup_(config_freep) Config *c = config_new();
+                _cleanup_(gpu_config_freep) GpuConfig *g = NULL;
+
+                g_assert_cmpint(config_parse_main(c, "f", main_text, on_warning, &w), ==, 0);
+                g = parse_gpu(gpu_text, &w);
+                g_assert_cmpuint(w.list->len, ==, cases[i].warnings);
+                gpu_config_inherit(g, c);
+                g_assert_cmpuint(config_display_timeout(c, g), ==, cases[i].effective);
+                if (!*cases[i].gpu)
+                        g_assert_cmpuint(config_display_timeout(c, NULL), ==, cases[i].effective);
+                g_ptr_array_set_size(w.list, 0);
         }
 }
 
@@ -764,6 +800,7 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/config/bad-rungs", test_bad_rungs);
         g_test_add_func("/config/resets", test_resets);
         g_test_add_func("/config/inherit", test_inherit);
+        g_test_add_func("/config/display-timeout", test_display_timeout);
         g_test_add_func("/config/booleans", test_booleans);
         g_test_add_func("/config/sleep-words", test_sleep_words);
         g_test_add_func("/config/hook-words", test_hook_words);
