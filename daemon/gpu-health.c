@@ -17,7 +17,8 @@ void gpu_health_input(const Gpu *g, HealthInput *ret) {
                 .record = g->record && !g->inconsistent ? &g->record->saved : NULL,
                 .before = g->sensors,
                 .had_drm = g->had_drm,
-                .screens = g->screens,
+                .screens = g->missed_screens ?: g->screens,
+                .misses_screens = g->missed_screens,
         };
 }
 

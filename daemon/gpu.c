@@ -54,6 +54,7 @@ Gpu *gpu_free(Gpu *g) {
         health_report_free(g->report);
         measurement_free(g->sensors);
         strv_free(g->screens);
+        strv_free(g->missed_screens);
         free(g->address);
         free(g->identity);
         strv_free(g->functions);
@@ -568,6 +569,7 @@ void gpu_plan_input(const Gpu *g, const Holders *holders, PlanInput *ret) {
                 .last_display = g->config ? g->config->last_display : g->host->config->last_display,
                 .quirks = &g->quirks,
                 .seat_active = seat_is_active(),
+                .missed_screens = g->missed_screens,
                 .record = record ? &record->saved : NULL,
                 .units = record ? record->units : NULL,
                 .modules = record ? record->modules : NULL,

@@ -72,6 +72,7 @@ struct Gpu {
         Measurement *sensors;  /* as they were with the host's driver last; NULL: not known */
         bool had_drm;          /* it had a DRM node with the host's driver */
         char **screens;        /* connectors that had a screen then */
+        char **missed_screens; /* likewise before it was taken, while a recovery is to bring one of them back (display-watch.h) */
 
         char *stuck;         /* why it is stuck, in a sentence; NULL: it is not */
 

@@ -198,7 +198,7 @@ static const Connector *find_connector(const Function *f, const char *name) {
         return NULL;
 }
 
-/* A lost screen may be a pulled cable, so it is no more than a note. */
+/* A lost screen may be a pulled cable, so it is no more than a note, unless somebody has said that he wants it back. */
 static int judge_screens(const HealthInput *in, const Function *f, HealthReport *r) {
         for (char *const *name = in->screens; name && *name; name++) {
                 const Connector *c = find_connector(f, *name);
@@ -208,8 +208,8 @@ static int judge_screens(const HealthInput *in, const Function *f, HealthReport 
         }
         if (!in->screens || !*in->screens)
                 return 0;
-        return health_report_add(r, SEVERITY_NOTE, "connectors", "No screen is seen on %s; there was one on %s.", f->address,
-                                 in->screens[0]);
+        return health_report_add(r, in->misses_screens ? SEVERITY_WARNING : SEVERITY_NOTE, "connectors",
+                                 "No screen is seen on %s; there was one on %s.", f->address, in->screens[0]);
 }
 
 static int judge_display(const HealthInput *in, const Function *f, HealthReport *r) {

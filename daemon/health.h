@@ -16,7 +16,7 @@
  *      bars            warning  memory that it needs has no address
  *      driver          warning  the display has no driver, although one is there, and gpuptd has not taken it
  *      drm-node        warning  its driver made no DRM node, although it did before
- *      connectors      note     no screen is seen, although one was
+ *      connectors      note     no screen is seen, although one was; a warning where somebody waits for it
  *      vga-decodes     warning  the boot VGA answers no legacy VGA addresses; a note on other cards
  *      audio-driver    warning  likewise the audio function; also where the display is back with the host
  *      sensors         warning  the hwmon did not answer in time
@@ -80,6 +80,7 @@ typedef struct HealthInput {
         const Measurement *before;      /* sensors from before the operation; or NULL */
         bool had_drm;                   /* it has had a DRM node with its host driver */
         char *const *screens;           /* connectors that had a screen then; or NULL */
+        bool misses_screens;            /* somebody waits for one of them: that there is none is no mere note */
 } HealthInput;
 
 /* 0 and a report, or -ENOMEM. */

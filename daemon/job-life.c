@@ -154,6 +154,7 @@ Job *job_free(Job *j) {
         free(j->left_over);
         free(j->unstarted);
         free(j->unheard);
+        strv_free(j->unstarted_units);
         free(j->failure);
         free(j->message);
         free(j);

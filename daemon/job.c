@@ -287,8 +287,10 @@ static void end_early(Job *j, const Step *step) {
         turn_back(j, GPUPT_ERROR_CANCELLED, message);
 }
 
-/* What did not run is not started. */
+/* What did not run is not started; and on the way up a rung no screen is waited for. */
 static bool is_void(const Job *j, const Step *step) {
+        if (step->verb == VERB_WAIT_SCREEN)
+                return j->stage == STAGE_STEPS && j->intent->rung >= 0;
         return step->verb == VERB_RETURN_UNIT &&
                !streq(strempty(saved_get(&j->intent->saved, step->target, "active")), "yes");
 }
@@ -342,6 +344,12 @@ static void note_failed(char **list, const Step *step, int error, const char *te
         }
         free(*list);
         *list = TAKE_PTR(all);
+}
+
+static void note_unstarted(Job *j, const Step *step, int error, const char *text) {
+        note_failed(&j->unstarted, step, error, text);
+        if (step->verb != VERB_XORG_FILES && strv_extend(&j->unstarted_units, step->target) < 0)
+                (void) log_oom();
 }
 
 /* The card is back by then, and somebody waits for a picture: to take it away again would make things worse. */
@@ -405,7 +413,7 @@ static void step_over(Job *j, const Step *step, int error, const char *text) {
                 if (step_is_optional(step))
                         job_log(j, LOG_NOTICE, NULL, step, strempty(message));
                 else if (is_afterwards(j, step))
-                        note_failed(&j->unstarted, step, error, text);
+                        note_unstarted(j, step, error, text);
                 else if (ladder_takes_failure(j, step, error, text)) {
                         turn_back(j, NULL, NULL);
                         return;

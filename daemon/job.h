@@ -47,6 +47,7 @@ struct Job {
         char *left_over;   /* what could not be undone */
         char *unstarted;   /* of an attach: what did not start again */
         char *unheard;     /* hooks that failed, where that changes nothing */
+        char **unstarted_units; /* likewise, those units */
 
         /* Of the ladder. */
         Checkup *checkup;

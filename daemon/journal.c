@@ -262,6 +262,8 @@ int intent_read(const char *text, size_t size, Intent **ret) {
         if (!intent->plan)
                 return -ENOMEM;
         r = words_read_file(text, size, "gpuptd-job", read_line, intent);
+        if (r >= 0 && intent->rung >= 0)
+                intent->plan->operation = OPERATION_RESET;
         if (r >= 0)
                 r = check_intent(intent);
         if (r < 0)

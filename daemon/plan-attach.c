@@ -146,7 +146,7 @@ static int add_wait_screen(Builder *b, const Function *display) {
         char *state = NULL;
         int r;
 
-        r = list ? strv_extend(&arguments, "5") : -ENOMEM;
+        r = list ? strv_extend(&arguments, SCREEN_WAIT_SEC) : -ENOMEM;
         for (char *name = list ? strtok_r(list, ",", &state) : NULL; name && r >= 0; name = strtok_r(NULL, ",", &state))
                 r = strv_extend(&arguments, name);
         if (r < 0 || strv_length(arguments) < 2)

@@ -50,6 +50,9 @@ const char *builder_add_leave(Builder *b);
 /* The modules alone. */
 const char *builder_add_quiesce(Builder *b);
 
+/* How long a driver may need to see what is plugged in. */
+#define SCREEN_WAIT_SEC "5"
+
 /* plan-desktop.c: whose desktop ends so that the card can go, or so that it is used again; and that there is one again
  * behind the last step, if a card is left for it. */
 void builder_add_leave_desktop(Builder *b);

@@ -353,6 +353,23 @@ static int check_rung(Builder *b, Rung rung) {
         return builder_display(b) ? builder_check_leave(b) : 0;
 }
 
+/* Behind everything else on the way back: a driver needs some seconds to see what is plugged in, and is not to be judged
+ * before. */
+static int add_wait_screen(Builder *b) {
+        _cleanup_strv_free_ char **arguments = NULL;
+        int r;
+
+        if (!b->in->missed_screens || builder_goes_to_vfio(b))
+                return 0;
+        r = strv_extend(&arguments, SCREEN_WAIT_SEC);
+        for (char *const *name = b->in->missed_screens; *name && r >= 0; name++)
+                r = strv_extend(&arguments, *name);
+        if (r < 0)
+                return r;
+        builder_add_strv(b, VERB_WAIT_SCREEN, b->in->functions[0], arguments);
+        return b->r;
+}
+
 int builder_rung(Builder *b) {
         Rung rung = b->options->rung;
         const Function *display = builder_display(b);
@@ -363,6 +380,9 @@ int builder_rung(Builder *b) {
                 return r;
         if (b->powered)
                 builder_add_strv(b, VERB_SAVE, b->powered[0], b->powered + 1);
+        r = add_wait_screen(b);
+        if (r != 0)
+                return r;
         /* Not the card itself, which may be unable to wake: the ports above it must not sleep while it is unbound. */
         if (display && strv_length(b->in->bridges) > 0)
                 builder_add_strv(b, VERB_PIN, b->in->bridges[0], b->in->bridges + 1);

@@ -235,6 +235,9 @@ static int undo_into(const Step *s, const Saved *saved, Plan *undo) {
         case VERB_RESTORE_DECODES:
                 /* The driver that comes back turns them off again. */
                 return plan_add(undo, VERB_RESTORE_DECODES, s->target, NULL);
+        case VERB_WAIT_SCREEN:
+                /* Of a rung, whose undo is the way back. */
+                return undo->operation == OPERATION_RESET ? plan_add(undo, s->verb, s->target, s->arguments) : 0;
         case VERB_KEEP:
                 return plan_add(undo, VERB_KEEP, s->target, (char *[]) { (char *) "", NULL });
         case VERB_ALARM:

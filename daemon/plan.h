@@ -65,6 +65,7 @@ typedef struct PlanInput {
         LastDisplay last_display;
         const Quirks *quirks;    /* of the display function and its driver */
         bool seat_active;        /* somebody is logged in at seat0 */
+        char *const *missed_screens; /* connectors, one of which a recovery is to bring a screen back to; or NULL */
         const Saved *record;     /* what a detach remembered of the host; NULL if it was not ours */
         char *const *units;      /* units that detach stopped, to be started again */
         char *const *modules;    /* modules that it unloaded, in that order */

@@ -181,6 +181,8 @@ static void test_screen(void) {
         c->in.had_drm = false;
         c->in.screens = screens;
         assert_findings(c, HEALTH_OK, "connectors:note");
+        c->in.misses_screens = true;
+        assert_findings(c, HEALTH_DEGRADED, "connectors:warning");
         g_assert_cmpint(function_add_connector(f, "HDMI-A-1", "connected"), ==, 0);
         assert_findings(c, HEALTH_OK, "");
 }

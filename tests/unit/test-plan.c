@@ -694,6 +694,43 @@ static void test_in_use(void) {
         plan_case_refused(c, OPERATION_DETACH, PLAN_E_IN_USE, "0000:08:00.0 has virtual functions");
 }
 
+static bool is_undone_by_itself(const Plan *p, Verb verb) {
+        for (size_t i = 0; i < p->n; i++)
+                if (p->steps[i].verb == verb) {
+                        _cleanup_(plan_freep) Plan *undo = NULL;
+
+                        g_assert_cmpint(plan_undo(p, i, &(Saved) {}, &undo), ==, 0);
+                        return undo->n == 1 && undo->steps[0].verb == verb;
+                }
+        g_assert_not_reached();
+}
+
+/* A rung that is to bring a screen back waits for it when it has been walked back; an attach that is undone waits for none. */
+static void test_missed_screen(void) {
+        g_autoptr(PlanCase) c = plan_case_new(build_desktop(), DESKTOP);
+        char *screens[] = { (char *) "HDMI-A-1", (char *) "DP-1", NULL };
+        _cleanup_(plan_freep) Plan *rung = NULL, *to_vfio = NULL, *home = NULL;
+
+        c->options.rung = RUNG_REMOVE_RESCAN;
+        c->input.missed_screens = screens;
+        rung = plan_case_build(c, OPERATION_RESET);
+        g_assert_cmpint(rung->steps[0].verb, ==, VERB_SAVE);
+        g_assert_cmpint(rung->steps[1].verb, ==, VERB_WAIT_SCREEN);
+        g_assert_cmpstr(rung->steps[1].target, ==, DESKTOP);
+        g_assert_cmpstr(rung->steps[1].arguments[2], ==, "DP-1");
+        g_assert_true(is_undone_by_itself(rung, VERB_WAIT_SCREEN));
+
+        for (char **a = c->functions; *a; a++)
+                build_driver(c->snapshot, *a, "vfio-pci");
+        to_vfio = plan_case_build(c, OPERATION_RESET);
+        g_assert_false(plan_has(to_vfio, VERB_WAIT_SCREEN, DESKTOP));
+        c->has_record = true;
+        g_assert_cmpint(saved_add(&c->record, DESKTOP, "driver", "nouveau"), ==, 0);
+        g_assert_cmpint(saved_add(&c->record, DESKTOP, "screens", "HDMI-A-1"), ==, 0);
+        home = plan_case_build(c, OPERATION_ATTACH);
+        g_assert_false(is_undone_by_itself(home, VERB_WAIT_SCREEN));
+}
+
 static void test_last_display(void) {
         const struct {
                 bool boot_vga, seat, own_screen, other_screen, refused;
@@ -810,6 +847,7 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/plan/group", test_group);
         g_test_add_func("/plan/in-use", test_in_use);
         g_test_add_func("/plan/last-display", test_last_display);
+        g_test_add_func("/plan/missed-screen", test_missed_screen);
         g_test_add_func("/plan/not-supported", test_not_supported);
         g_test_add_func("/plan/refusal-errors", test_refusal_errors);
         g_test_add_func("/plan/lines", test_lines);
