@@ -8,6 +8,7 @@
 #include "after-vm.h"
 #include "dbus/errors.h"
 #include "dbus/names.h"
+#include "display-watch.h"
 #include "inhibitor.h"
 #include "node-watch.h"
 #include "polkit.h"
@@ -235,6 +236,12 @@ static void on_gpu_changed(Gpu *g, void *userdata) {
         sleep_on_gpu_changed(m->sleep);
         after_vm_notice(m, g);
         manager_follow_leases(m);
+        display_watch_on_gpu_changed(m, g);
+}
+
+void manager_sleep_changed(Manager *m) {
+        m->hooks.sleep_changed(m);
+        display_watch_on_sleep_changed(m);
 }
 
 static void on_job_changed(Job *j, void *userdata) {
@@ -255,6 +262,7 @@ static void on_job_ended(Job *j, void *userdata) {
         Lease *lease = manager_find_lease(m, j->gpu);
 
         LIST_REMOVE(jobs, m->jobs, j);
+        display_watch_on_job_ended(m, j);
         m->hooks.job_removed(m, &j->face);
         /* A lease whose detach came to nothing, or whose GPU somebody else has taken back. */
         if (lease && !lease->released &&
@@ -433,7 +441,9 @@ static void add_remembered_gpus(Manager *m) {
 
 static void take_up_jobs(Manager *m) {
         m->inventoried = true;
+        display_watch_load(m);
         resume_jobs(m);
+        display_watch_take_up(m);
         manager_follow_leases(m);
         become_ready(m);
         manager_follow_defaults(m);
@@ -674,6 +684,7 @@ Manager *manager_free(Manager *m) {
                 return NULL;
         sleep_free(m->sleep);
         manager_free_defaults(m);
+        display_watch_free_all(m);
         /* Jobs in flight stay in the journal, their workers finish by themselves: the next daemon goes on. */
         while (m->jobs) {
                 Job *j = m->jobs;

@@ -12,6 +12,7 @@
 
 typedef struct CheckCall CheckCall;
 typedef struct DefaultWaiter DefaultWaiter;
+typedef struct DisplayWatch DisplayWatch;
 typedef struct Exec Exec;
 typedef struct Manager Manager;
 typedef struct NodeWatch NodeWatch;
@@ -65,6 +66,7 @@ struct Manager {
         LIST_HEAD(Request, requests); /* method calls that wait for polkit or a census: request.c */
         LIST_HEAD(CheckCall, checks);  /* calls of Check that wait: check-bus.c */
         LIST_HEAD(SleepCall, sleep_calls); /* PrepareSleep and FinishSleep likewise: sleep-bus.c */
+        LIST_HEAD(DisplayWatch, display_watches); /* display-watch.c */
         LIST_HEAD(DefaultWaiter, default_waiters); /* calls of SetDefault: manager-defaults.c */
         Exec *defaults_rules, *defaults_initramfs; /* what it runs */
         bool defaults_again, defaults_renew;       /* once more, behind them */
@@ -87,6 +89,9 @@ int manager_start(Manager *m);
 int manager_reload(Manager *m);
 /* Reads everything again. */
 int manager_rescan(Manager *m);
+
+/* A sleep of the host has begun, gone on or ended. */
+void manager_sleep_changed(Manager *m);
 
 Gpu *manager_find_gpu(const Manager *m, const char *address);
 /* By what people type: an address (full, without domain, without function), a companion's address, an alias, or

@@ -155,7 +155,7 @@ void sleep_take_up(Sleep *s, void (*handler)(Manager *m)) {
         s->on_taken_up = handler;
         r = sleep_archive_load(s->m->host->state_dir, &s->record);
         if (r >= 0)
-                s->m->hooks.sleep_changed(s->m);
+                manager_sleep_changed(s->m);
         else if (r != -ENOENT)
                 put_aside(s, r);
         if (r < 0) {

@@ -232,7 +232,7 @@ void sleep_set_phase(Sleep *s, SleepPhase phase) {
         s->record->phase = phase;
         (void) sleep_store(s);
         sleep_update_asleep(s);
-        s->m->hooks.sleep_changed(s->m);
+        manager_sleep_changed(s->m);
 }
 
 static void begin(Sleep *s, const SleepCycle *c) {
@@ -259,7 +259,7 @@ static void begin(Sleep *s, const SleepCycle *c) {
                 r = sleep_forth_begin(s);
         if (r < 0)
                 sleep_veto(s, "", GPUPT_ERROR_FAILED, "It could not be prepared: %s.", strerror(-r));
-        s->m->hooks.sleep_changed(s->m);
+        manager_sleep_changed(s->m);
         sleep_poke(s);
 }
 
@@ -360,7 +360,7 @@ void sleep_over(Sleep *s) {
         archive(s);
         tell_end(s, phase);
         sleep_update_asleep(s);
-        s->m->hooks.sleep_changed(s->m);
+        manager_sleep_changed(s->m);
         answer_waiters(s);
         if (inhibitor_sleeping(s->m->inhibitor) && sleep_cycles_is_open(&s->cycles, s->record->cycle.id, DOOR_LOGIND))
                 sleep_release_delay(s);
@@ -401,7 +401,7 @@ unsigned sleep_open_door(Sleep *s, SleepDoor door) {
         unsigned id;
 
         if (sleep_cycles_open(&s->cycles, door, &id) == SLEEP_BEGINS)
-                s->m->hooks.sleep_changed(s->m);
+                manager_sleep_changed(s->m);
         if (s->record && s->record->cycle.id == id && !(s->record->cycle.opened & door)) {
                 s->record->cycle.opened |= door;
                 (void) sleep_store(s);
@@ -440,7 +440,7 @@ unsigned sleep_close_door(Sleep *s, SleepDoor door) {
                         sleep_resume(s);
         }
         sleep_update_asleep(s);
-        s->m->hooks.sleep_changed(s->m);
+        manager_sleep_changed(s->m);
         sleep_poke(s);
         return id;
 }

@@ -32,3 +32,11 @@
 #define MESSAGE_ID_HOOK_FAILED "8f0c5d1e6a2b4c7792d34e5fa1b06c3d"
 /* Somebody else has bound, unbound, added or removed a function of a GPU. */
 #define MESSAGE_ID_GPU_CHANGED "86e85a89b04243ad830175af89e1a30e"
+/* No VM has opened a GPU that was taken from a desktop, or with the last display, in its time: it is attached. */
+#define MESSAGE_ID_DISPLAY_UNUSED "0cb7216838414a39b2718bdcd5278daa"
+/* An attach has not brought back the display that the host had: the GPU is recovered. */
+#define MESSAGE_ID_DISPLAY_DARK "74d9042eb77a4ce4a0f40b7b08948734"
+/* Nor has that: a text console is what is left. */
+#define MESSAGE_ID_DISPLAY_LOST "2a23c114a42a4b4380b50151b72dbe75"
+/* The GPU is back, and the display manager has not started. */
+#define MESSAGE_ID_DISPLAY_NO_LOGIN "63e06086b96c49a685bd846e6b141197"

@@ -167,6 +167,16 @@ const char *install_quirks(void) {
                                                                                  : NULL;
 }
 
+void wait_log(Scene *s, const char *text) {
+        gint64 deadline = g_get_monotonic_time() + sim_deadline_sec() * G_USEC_PER_SEC;
+
+        while (!strstr(sim_daemon_log(s->m), text)) {
+                if (g_get_monotonic_time() >= deadline)
+                        g_error("The daemon has not said '%s'.\n%s", text, sim_daemon_log(s->m));
+                (void) sim_get_property(s->m, GPUPT_OBJECT_PATH, GPUPT_MANAGER_INTERFACE, "Sleeping");
+        }
+}
+
 /* ---- calls ---- */
 
 const char *gpu_path(Scene *s, const char *address) {

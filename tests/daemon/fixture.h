@@ -56,6 +56,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Scene, scene_free)
 
 /* A file in the machine, with its directories; NULL removes it. */
 void put_file(const char *path, const char *text);
+/* The daemon is asked something as long as it has not said it. */
+void wait_log(Scene *s, const char *text);
 /* The quirks that ship, for every machine of this program; call before sim_machine_new(). Returns why not, or NULL. */
 const char *install_quirks(void);
 
