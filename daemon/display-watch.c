@@ -303,14 +303,18 @@ static void give_up(DisplayWatch *w, const Gpu *g, const Holders *holders) {
 static void carry_out(DisplayWatch *w, Gpu *g, DisplayAction action, const Holders *holders) {
         switch (action) {
         case DISPLAY_ATTACH:
-                watch_log(w, LOG_NOTICE, MESSAGE_ID_DISPLAY_UNUSED,
-                          w->record->healed ? "it is attached once more after its recovery."
-                                            : "no VM has opened it in its time (DisplayTimeoutSec=), so it goes back to the host.");
+                if (w->record->healed)
+                        watch_log(w, LOG_NOTICE, NULL, "it is attached once more after its recovery.");
+                else
+                        watch_log(w, LOG_NOTICE, MESSAGE_ID_DISPLAY_UNUSED,
+                                  "no VM has opened it in its time (DisplayTimeoutSec=), so it goes back to the host.");
                 begin_job(w, g, DISPLAY_WAIT_ATTACH, holders);
                 return;
         case DISPLAY_RECOVER:
-                watch_log(w, LOG_WARNING, MESSAGE_ID_DISPLAY_DARK,
-                          "it has not brought a display back to this host in its time (DisplayTimeoutSec=), so it is recovered.");
+                watch_log(w, LOG_WARNING, MESSAGE_ID_DISPLAY_DARK, "%s, so it is recovered.",
+                          w->record->wait == DISPLAY_WAIT_RECOVERY
+                                  ? "it could not be attached, and this host has no display"
+                                  : "it has not brought a display back to this host in its time (DisplayTimeoutSec=)");
                 begin_job(w, g, DISPLAY_WAIT_RECOVERY, holders);
                 return;
         case DISPLAY_GIVE_UP:
@@ -325,7 +329,7 @@ static void carry_out(DisplayWatch *w, Gpu *g, DisplayAction action, const Holde
                 break;
         case DISPLAY_ELSEWHERE:
                 watch_log(w, LOG_NOTICE, NULL, "it has not brought its display back. Another card of this host has a screen, "
-                                               "so nothing is done about it; 'gpuptctl recover %s' does.", g->address);
+                                               "so nothing is done about it; 'gpuptctl reset %s' does.", g->address);
                 break;
         default:
                 break;
@@ -597,7 +601,9 @@ static void take_up(DisplayWatch *w, const Gpu *g) {
                 return;
         }
         record->healed = record->healed || record->wait == DISPLAY_WAIT_RECOVERY;
-        if (g->state == GPU_HOST)
+        if (g->state == GPU_HOST && strv_length(record->screens) == 0)
+                watch_end(w);
+        else if (g->state == GPU_HOST)
                 wait_until(w, DISPLAY_WAIT_SCREEN, now + timeout);
         else
                 wait_until(w, DISPLAY_WAIT_ATTACH, now);
