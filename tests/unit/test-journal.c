@@ -151,6 +151,8 @@ static void test_rungs(void) {
         g_assert_cmpint(intent_read(text, size, &again), ==, 0);
         assert_same(intent, again);
         g_assert_cmpint(again->rung, ==, RUNG_SUSPEND_CYCLE);
+        /* Its undo is that of a rung. */
+        g_assert_cmpint(again->plan->operation, ==, OPERATION_RESET);
         g_assert_cmpuint(again->n_attempts, ==, 1);
         g_assert_cmpstr(again->attempts[0].outcome, ==, "is not possible");
         g_assert_null(again->error);
