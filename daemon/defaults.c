@@ -409,9 +409,10 @@ int defaults_have_same_reserves(const Defaults *a, const Defaults *b) {
         return x && y ? streq(x, y) : -ENOMEM;
 }
 
-/* What decides is ID_SEAT: mutter, KWin, wlroots and Xorg all leave a display alone that is on another seat than theirs. With the tag
- * master-of-seat that seat would be one, and a display manager would start a greeter on it. `uaccess` gives the node to whoever
- * sits there: nobody does. The render node stays as it is, so programs can compute and draw with the card. */
+/* What decides is ID_SEAT: mutter, KWin, wlroots and Xorg all leave a display alone that is on another seat than theirs. The tags alone do
+ * not: KWin and wlroots never look at them, and systemd 252 still names those that were taken away in the event, if no other one is
+ * left (measured). With the tag master-of-seat that seat would be one, and a display manager would start a greeter on it. `change` counts
+ * as well: the kernel sends one behind each `add`. The render node stays as it is, so programs can compute and draw with the card. */
 static void write_seat_rule(const DefaultApart *a, FILE *f) {
         fprintf(f, "ACTION!=\"remove\", SUBSYSTEM==\"drm\", KERNEL==\"card[0-9]*\", KERNELS==\"%s\", SUBSYSTEMS==\"pci\", ", a->function);
         write_place(f, a->function, a->bridges, "/drm/card[0-9]*", a->ids, "ATTRS");

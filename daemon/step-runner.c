@@ -203,7 +203,8 @@ static int run_worker(StepRunner *r) {
         return worker_send(r->worker, r->number, r->step);
 }
 
-/* A desktop that does not follow such an event may crash of it (mutter did), and logs everybody out without being asked. */
+/* A desktop that does not follow such an event keeps the card (mutter 43 does, measured), and what it makes of a card that has gone and is
+ * there is its own affair: some have crashed of it. */
 static void on_compositors(int error, const Holders *holders, void *userdata) {
         StepRunner *r = ASSERT_PTR(userdata);
         _cleanup_free_ char *line = NULL;

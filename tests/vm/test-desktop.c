@@ -355,6 +355,86 @@ static void test_apart(void) {
         g_free(output_of("gpuptctl", "reload", NULL));
 }
 
+/* No VM comes, so the display does. */
+static void test_watchdog(void) {
+        g_autofree char *session = NULL;
+        g_autoptr(Output) detached = NULL;
+
+        configure("DisplayTimeoutSec=2");
+        begin_desktop();
+        session = session_id();
+        detached = gpuptctl(WHO_ROOT, "detach", "--disrupt-session", CARD, NULL);
+        assert_status(detached, 0);
+        gpu_wait_state(CARD, "host");
+        gpu_wait_idle(CARD);
+        assert_last_job("operation", "attach");
+        assert_last_job("result", "done");
+        wait_until(has_desktop, session, "the user's next desktop");
+        configure("");
+        remove_desktop();
+}
+
+/* As real transient units, with the environment that they really have; what says no is not overruled. */
+#define HOOKS "/etc/gpuptd/hooks.d/"
+#define HOOK_LOG "/run/vm-hooks.log"
+
+static void put_hook(const char *name, const char *text) {
+        g_autofree char *path = g_strdup_printf(HOOKS "%s", name);
+
+        g_assert_cmpint(g_mkdir_with_parents(HOOKS, 0755), ==, 0);
+        put(path, text);
+        g_assert_cmpint(chmod(path, 0755), ==, 0);
+}
+
+static char *take_hook_log(void) {
+        char *text = NULL;
+
+        if (!g_file_get_contents(HOOK_LOG, &text, NULL, NULL))
+                text = g_strdup("");
+        (void) unlink(HOOK_LOG);
+        return text;
+}
+
+static bool has_resumed(const void *unused) {
+        g_autofree char *text = NULL;
+
+        return g_file_get_contents(HOOK_LOG, &text, NULL, NULL) && strstr(text, "post resume");
+}
+
+static void test_told(void) {
+        g_autofree char *moved = NULL, *slept = NULL, *refused_log = NULL, *before = machine_state();
+        g_autoptr(Output) detached = NULL, attached = NULL, refused = NULL;
+
+        put_hook("10-note", "#!/bin/sh\necho \"$1 $2 $GPUPT_EVENT $GPUPT_GPU $GPUPT_RESULT\" >>" HOOK_LOG "\n");
+        detached = gpuptctl(WHO_ROOT, "detach", CARD, NULL);
+        assert_status(detached, 0);
+        attached = gpuptctl(WHO_ROOT, "attach", CARD, NULL);
+        assert_status(attached, 0);
+        moved = take_hook_log();
+        g_assert_cmpstr(moved, ==,
+                        "pre detach pre-detach " CARD " \npost detach post-detach " CARD " done\n"
+                        "pre attach pre-attach " CARD " \npost attach post-attach " CARD " done\n");
+
+        put_hook("20-no", "#!/bin/sh\n[ $1 = post ] || { echo not today; exit 1; }\n");
+        refused = gpuptctl(WHO_ROOT, "detach", CARD, NULL);
+        assert_status(refused, 1);
+        assert_contains(refused->err, "not today");
+        assert_contains(refused->err, "20-no");
+        refused_log = take_hook_log();
+        g_assert_cmpstr(refused_log, ==, "pre detach pre-detach " CARD " \npost detach post-detach " CARD " failed\n");
+        g_assert_cmpint(unlink(HOOKS "20-no"), ==, 0);
+        assert_machine_state(before);
+
+        g_free(output_of("gpuptctl", "detach", CARD, NULL));
+        g_free(take_hook_log());
+        g_assert_true(machine_sleep(3));
+        gpu_wait_idle(CARD);
+        wait_until(has_resumed, NULL, "the hooks to be told of the wake");
+        slept = take_hook_log();
+        g_assert_cmpstr(slept, ==, "pre sleep pre-sleep  \npost sleep post-sleep  done\npre resume pre-resume  \npost resume post-resume  done\n");
+        g_assert_cmpint(unlink(HOOKS "10-note"), ==, 0);
+}
+
 int main(int argc, char *argv[]) {
         g_test_init(&argc, &argv, NULL);
         case_add("/desktop/user", test_user);
@@ -363,5 +443,7 @@ int main(int argc, char *argv[]) {
         case_add("/desktop/xorg", test_xorg);
         case_add("/desktop/compositor", test_compositor);
         case_add("/desktop/apart", test_apart);
+        case_add("/desktop/watchdog", test_watchdog);
+        case_add("/desktop/told", test_told);
         return g_test_run();
 }
