@@ -174,6 +174,8 @@ void wait_log(Scene *s, const char *text) {
                 if (g_get_monotonic_time() >= deadline)
                         g_error("The daemon has not said '%s'.\n%s", text, sim_daemon_log(s->m));
                 (void) sim_get_property(s->m, GPUPT_OBJECT_PATH, GPUPT_MANAGER_INTERFACE, "Sleeping");
+                /* Others on this machine have something to do. */
+                g_usleep(10000);
         }
 }
 

@@ -316,10 +316,15 @@ static void test_attach_fails(void) {
 static void test_no_console(void) {
         Desktop d;
         g_autoptr(Scene) s = taken_scene("", NEVER, &d);
+        g_autoptr(SimRecorder) signals = sim_recorder_new(s->m);
 
         (void) sim_fault(s->m, "amdgpu", "bind", "errno=EIO always");
         (void) sim_fault(s->m, CONSOLE_BEHIND, "start", "errno=EIO");
         say(s, SOON);
+        (void) next_end(s, signals, "attach");
+        (void) next_end(s, signals, "recover");
+        (void) next_end(s, signals, "attach");
+        (void) sim_command(s->m, "wait-unit " CONSOLE_BEHIND " failed");
         wait_log(s, "the login on a text console could not be started");
         g_assert_false(is_watched(APU));
         assert_alive(s);
