@@ -317,10 +317,14 @@ static bool has_seat_rule(const void *wanted) {
         return (access("/etc/udev/rules.d/72-gpuptd-seats.rules", F_OK) == 0) == (wanted != NULL);
 }
 
+/* udevd looks for other rules every three seconds (udevd.c event_queue_start()): it is told to. */
 static void again(void) {
-        g_autoptr(Output) detached = gpuptctl(WHO_ROOT, "detach", CARD, NULL), attached = gpuptctl(WHO_ROOT, "attach", CARD, NULL);
+        g_autoptr(Output) detached = NULL, attached = NULL;
 
+        g_free(output_of("udevadm", "control", "--reload", NULL));
+        detached = gpuptctl(WHO_ROOT, "detach", CARD, NULL);
         assert_status(detached, 0);
+        attached = gpuptctl(WHO_ROOT, "attach", CARD, NULL);
         assert_status(attached, 0);
         g_free(output_of("udevadm", "settle", NULL));
 }
