@@ -713,7 +713,7 @@ static void receive_and_run(const char *script, const char *guest, const char *n
         control.header = (struct cmsghdr) { .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int)) };
         *(int *) CMSG_DATA(&control.header) = fd;
         if (sendmsg(ends[0], &message, 0) != 1 || close(fd) < 0 || write(ready, "x", 1) != 1 || read(told, &go, 1) != 1 ||
-            recvmsg(ends[1], &message, 0) != 1)
+            recvmsg(ends[1], &message, 0) != 1 || write(ready, "x", 1) != 1)
                 return;
         /* Not to be closed by the exec. */
         (void) execl(script, script, "-name", guest, "/dev/null", NULL);
@@ -727,7 +727,7 @@ HandedVm vm_start_handed(const char *name, const char *node) {
 
         g_assert_cmpint(pipe2(told, O_CLOEXEC), ==, 0);
         g_assert_cmpint(pipe2(ready, O_CLOEXEC), ==, 0);
-        vm = (HandedVm) { .pid = fork(), .go = told[1] };
+        vm = (HandedVm) { .pid = fork(), .go = told[1], .ready = ready[0] };
         g_assert_cmpint(vm.pid, >=, 0);
         if (vm.pid == 0) {
                 (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -736,14 +736,18 @@ HandedVm vm_start_handed(const char *name, const char *node) {
         }
         (void) close(told[0]);
         (void) close(ready[1]);
-        g_assert_cmpint((int) read(ready[0], &byte, 1), ==, 1);
-        (void) close(ready[0]);
+        g_assert_cmpint((int) read(vm.ready, &byte, 1), ==, 1);
         return vm;
 }
 
 void vm_hand_over(Scene *s, HandedVm *vm, const char *node) {
+        char byte;
+
         g_assert_cmpint((int) write(vm->go, "x", 1), ==, 1);
         (void) close(vm->go);
+        /* That he has it is no change that the machine would look at again. */
+        g_assert_cmpint((int) read(vm->ready, &byte, 1), ==, 1);
+        (void) close(vm->ready);
         (void) sim_command(s->m, "wait-held %s yes", node);
 }
 

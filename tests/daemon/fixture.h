@@ -127,7 +127,7 @@ pid_t vm_start_privately(const char *name, const char *node);
 /* One that is to get the node from somebody who has opened it: until vm_hand_over() it is on its way, and nobody's. */
 typedef struct HandedVm {
         pid_t pid;
-        int go;
+        int go, ready;
 } HandedVm;
 HandedVm vm_start_handed(const char *name, const char *node);
 void vm_hand_over(Scene *s, HandedVm *vm, const char *node);
