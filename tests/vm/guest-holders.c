@@ -234,6 +234,11 @@ void domain_hook_remove(void) {
 
 /* ---- A program that does not listen */
 
+/* Before that it is a shell, which may not have said yet what it does not heed. */
+static bool is_stubborn(const void *node) {
+        return is_held(node, STUBBORN_COMMAND);
+}
+
 pid_t stubborn_start(const char *node) {
         g_autofree char *input = g_strdup_printf("StandardInput=file:%s", node), *pid = NULL;
 
@@ -241,6 +246,7 @@ pid_t stubborn_start(const char *node) {
         g_free(output_of("systemd-run", "--quiet", "--collect", "--unit=" STUBBORN_UNIT, "--property=Type=exec", "--property", input,
                          "--property=IgnoreSIGPIPE=yes", "sh", "-c", "trap '' TERM INT HUP; exec " STUBBORN_COMMAND " infinity",
                          NULL));
+        wait_until(is_stubborn, node, "the stubborn program");
         pid = unit_property(STUBBORN_UNIT, "MainPID");
         return (pid_t) g_ascii_strtoll(pid, NULL, 10);
 }
