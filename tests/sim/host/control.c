@@ -227,6 +227,7 @@ static int command_wait_known(char **arguments, _unused_ GString *reply) {
 static int command_wait_held(char **arguments, _unused_ GString *reply) {
         bool wanted = streq(arguments[1], "yes");
 
+        device_nodes_expect();
         for (;;) {
                 const DeviceNode *n;
 

@@ -181,6 +181,10 @@ void device_nodes_refresh(void) {
                 count_holders();
 }
 
+void device_nodes_expect(void) {
+        looks_left = LOOKS;
+}
+
 void device_nodes_look_again(void) {
         if (looks_left == 0)
                 return;

@@ -345,6 +345,8 @@ void udev_settle(void);
  * after a call of `again`, which may come from any thread, device_nodes_look_again(). */
 int device_nodes_init(void (*again)(void));
 void device_nodes_refresh(void);                /* looks who holds what, if something was opened or closed since */
+/* A descriptor that changes hands is no event: looks for holders as after one. */
+void device_nodes_expect(void);
 void device_nodes_look_again(void);
 DeviceNode *device_node_add(const char *path, mode_t mode, Device *d, Module *m);
 void device_node_unlink(DeviceNode *n);
