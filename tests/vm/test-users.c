@@ -68,7 +68,7 @@ static void test_force_is_for_admins(void) {
 static void test_run(void) {
         static const char qemu[] = "exec qemu-system-x86_64 -name own -accel tcg -M q35 -m 128 -nodefaults -display none -vga none "
                                    "-device vfio-pci,host=" CARD " -device vfio-pci,host=" CARD_AUDIO " -monitor none -serial none "
-                                   "-qmp unix:/tmp/own.qmp,server=on,wait=off";
+                                   "-qmp unix:/run/user/1000/own.qmp,server=on,wait=off";
         g_autofree char *before = NULL;
         g_autoptr(Output) ended = NULL;
         Child *run;
