@@ -151,22 +151,5 @@ int host_record_remove(const char *run_dir, const char *gpu) {
 }
 
 int host_record_list(const char *run_dir, char ***ret) {
-        _cleanup_closedir_ DIR *dir = opendir(run_dir);
-        _cleanup_strv_free_ char **list = NULL;
-        struct dirent *entry;
-        int r;
-
-        if (!dir && errno != ENOENT)
-                return -errno;
-        while (dir && (entry = readdir(dir))) {
-                const char *address = startswith(entry->d_name, "gpu-");
-
-                if (!address || !pci_address_valid(address))
-                        continue;
-                r = strv_extend(&list, address);
-                if (r < 0)
-                        return r;
-        }
-        *ret = TAKE_PTR(list);
-        return 0;
+        return pci_address_list_files(run_dir, "gpu-", ret);
 }

@@ -105,17 +105,5 @@ int xorg_record_remove(const char *state_dir, const char *gpu) {
 }
 
 int xorg_record_list(const char *state_dir, char ***ret) {
-        _cleanup_closedir_ DIR *dir = opendir(state_dir);
-        _cleanup_strv_free_ char **list = NULL;
-
-        if (!dir && errno != ENOENT)
-                return -errno;
-        for (struct dirent *e; dir && (e = readdir(dir));) {
-                const char *gpu = startswith(e->d_name, PREFIX);
-
-                if (gpu && pci_address_valid(gpu) && strv_extend(&list, gpu) < 0)
-                        return -ENOMEM;
-        }
-        *ret = TAKE_PTR(list);
-        return 0;
+        return pci_address_list_files(state_dir, PREFIX, ret);
 }

@@ -5,6 +5,7 @@
 #include "util/address.h"
 
 #include <ctype.h>
+#include <dirent.h>
 
 /* Reads between min and max hex digits; returns what follows them, or NULL. */
 static const char *parse_hex(const char *s, size_t min, size_t max, uint32_t *ret) {
@@ -112,4 +113,20 @@ int pci_address_compare(const PciAddress *a, const PciAddress *b) {
 
 bool pci_address_same_slot(const PciAddress *a, const PciAddress *b) {
         return a->domain == b->domain && a->bus == b->bus && a->slot == b->slot;
+}
+
+int pci_address_list_files(const char *directory, const char *prefix, char ***ret) {
+        _cleanup_closedir_ DIR *dir = opendir(directory);
+        _cleanup_strv_free_ char **list = NULL;
+
+        if (!dir && errno != ENOENT)
+                return -errno;
+        for (struct dirent *e; dir && (e = readdir(dir));) {
+                const char *address = startswith(e->d_name, prefix);
+
+                if (address && pci_address_valid(address) && strv_extend(&list, address) < 0)
+                        return -ENOMEM;
+        }
+        *ret = TAKE_PTR(list);
+        return 0;
 }

@@ -27,3 +27,7 @@ const char *pci_address_format(const PciAddress *a, char buf[static PCI_ADDRESS_
 
 int pci_address_compare(const PciAddress *a, const PciAddress *b);
 bool pci_address_same_slot(const PciAddress *a, const PciAddress *b);
+
+/* The addresses of which a directory has a file "PREFIXADDRESS": a strv, newly allocated, NULL if there is none, also where there is no
+ * such directory. */
+int pci_address_list_files(const char *directory, const char *prefix, char ***ret);
